@@ -39,15 +39,20 @@ uint32_t clock_ms(void)
 	return clock.ms;
 }
 
+void clock_restart(struct clock_timer *timer)
+{
+	timer->next_ms = clock_ms() + timer->period_ms;
+	timer->calls = 0;
+	timer->running = true;
+}
+
 bool clock_due(struct clock_timer *timer)
 {
-	uint32_t now;
-
-	if (timer->next_ms != 0 && ++timer->calls % CALLS_A_LOOK != 0)
-		return false;
-	now = clock_ms();
-	if (timer->next_ms != 0 && (int32_t)(now - timer->next_ms) < 0)
-		return false;
-	timer->next_ms = now + timer->period_ms;
+	if (timer->running) {
+		if (++timer->calls % CALLS_A_LOOK != 0 ||
+		    (int32_t)(clock_ms() - timer->next_ms) < 0)
+			return false;
+	}
+	clock_restart(timer);
 	return true;
 }

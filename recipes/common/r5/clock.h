@@ -24,9 +24,15 @@ uint32_t clock_ms(void);
 
 struct clock_timer {
 	uint32_t period_ms;
-	uint32_t next_ms;	/* 0: due at once */
+
+	/* the timer's own; all zero is due at once */
+	uint32_t next_ms;
 	unsigned int calls;
+	bool running;
 };
+
+/* Due one period from now (give or take what clock_due() says). */
+void clock_restart(struct clock_timer *timer);
 
 /*
  * True once a period; meant for a polling loop. It looks at the counter only at

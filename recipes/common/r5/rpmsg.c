@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include "clock.h"
 #include "ipi.h"
 #include "mem.h"
 #include "resources.h"
@@ -8,6 +9,14 @@
 
 #define RPMSG_NS_ADDRESS	53
 #define RPMSG_NS_CREATE		0
+
+/*
+ * After a message the ring is looked at without being rung for this long. Linux's
+ * mailbox lets a doorbell wait for the previous one's acknowledgement, which it
+ * polls every 5 ms, and drops doorbells when 20 wait; so there must not be one a
+ * message.
+ */
+#define POLL_MS			10
 
 struct rpmsg_header {
 	uint32_t source;
@@ -30,8 +39,9 @@ static struct {
 	struct vring to_linux;		/* Linux's receive ring */
 	struct vring from_linux;	/* Linux's transmit ring */
 	bool up;
-	bool backlog;	/* a message was left in from_linux */
+	bool polling;	/* looking at from_linux without being rung */
 	bool returned;	/* a ring has news for Linux */
+	struct clock_timer quiet;
 } link;
 
 static struct rpmsg_endpoint *find(uint32_t address)
@@ -96,14 +106,23 @@ static void announce(const struct rpmsg_endpoint *endpoint)
 		trace_printf("rpmsg: no buffer to announce %s\n", endpoint->service);
 }
 
+static void start_polling(void)
+{
+	vring_ask_ring(&link.from_linux, false);
+	link.polling = true;
+	clock_restart(&link.quiet);
+}
+
 static void bring_up(void)
 {
 	volatile struct rsc_vdev *vdev = &resources.rpmsg;
 
 	vring_init(&link.to_linux, vdev->vring[0].da, vdev->vring[0].num, vdev->vring[0].align);
 	vring_init(&link.from_linux, vdev->vring[1].da, vdev->vring[1].num, vdev->vring[1].align);
+	/* A sender that found no buffer tries again by itself. */
+	vring_ask_ring(&link.to_linux, false);
 	link.up = true;
-	link.backlog = true;
+	start_polling();
 	if (vdev->gfeatures & VIRTIO_RPMSG_F_NS) {
 		for (size_t i = 0; i < link.count; i++)
 			announce(&link.endpoints[i]);
@@ -130,19 +149,38 @@ static bool deliver(const struct vring_buffer *buffer)
 	return endpoint->receive(endpoint, header->source, header->data, header->length);
 }
 
-static void drain(void)
+/* True if there was a message, done with or not. */
+static bool drain(void)
 {
 	struct vring_buffer buffer;
+	bool any = false;
 
-	link.backlog = false;
 	while (vring_take(&link.from_linux, &buffer)) {
+		any = true;
 		if (!deliver(&buffer)) {
 			vring_untake(&link.from_linux);
-			link.backlog = true;
-			return;
+			break;
 		}
 		vring_return(&link.from_linux, &buffer, 0);
 		link.returned = true;
+	}
+	return any;
+}
+
+static void receive(void)
+{
+	if (ipi_taken() && !link.polling)
+		start_polling();
+	if (!link.polling)
+		return;
+	if (drain()) {
+		clock_restart(&link.quiet);
+	} else if (clock_due(&link.quiet)) {
+		vring_ask_ring(&link.from_linux, true);
+		link.polling = false;
+		/* What came before Linux could know. */
+		if (drain())
+			start_polling();
 	}
 }
 
@@ -150,6 +188,7 @@ void rpmsg_init(struct rpmsg_endpoint *endpoints, size_t count)
 {
 	link.endpoints = endpoints;
 	link.count = count;
+	link.quiet.period_ms = POLL_MS;
 	ipi_init();
 }
 
@@ -161,8 +200,7 @@ void rpmsg_poll(void)
 	}
 	if (!link.up)
 		bring_up();
-	if (ipi_taken() || link.backlog)
-		drain();
+	receive();
 	if (!link.returned)
 		return;
 	link.returned = false;

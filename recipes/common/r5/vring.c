@@ -6,6 +6,7 @@
 #define VRING_DESC_F_NEXT		(1u << 0)
 #define VRING_DESC_F_INDIRECT		(1u << 2)
 #define VRING_AVAIL_F_NO_INTERRUPT	(1u << 0)
+#define VRING_USED_F_NO_NOTIFY		(1u << 0)
 
 struct vring_desc {
 	uint32_t addr;
@@ -92,4 +93,11 @@ bool vring_wants_ring(const struct vring *ring)
 	/* The index must be out before the flag is read, or a ring could get lost. */
 	dmb();
 	return (ring->avail->flags & VRING_AVAIL_F_NO_INTERRUPT) == 0;
+}
+
+void vring_ask_ring(struct vring *ring, bool wanted)
+{
+	ring->used->flags = wanted ? 0 : VRING_USED_F_NO_NOTIFY;
+	/* Out before the caller looks at the index again. */
+	dmb();
 }

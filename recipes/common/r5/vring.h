@@ -44,4 +44,10 @@ void vring_return(struct vring *ring, const struct vring_buffer *buffer, uint32_
 /* Whether the driver wants to be rung for returned buffers. */
 bool vring_wants_ring(const struct vring *ring);
 
+/*
+ * Asks the driver to ring, or not to, when it makes buffers available. Buffers
+ * may have come just before it could see a request to ring: look once more.
+ */
+void vring_ask_ring(struct vring *ring, bool wanted);
+
 #endif

@@ -38,7 +38,8 @@ bool console_receive(struct rpmsg_endpoint *endpoint, uint32_t source,
 		if ((end || console->used == CONSOLE_LINE_MAX) &&
 		    !flush(console, endpoint, source))
 			return false;
-		if (!end)
+		/* Lines are C strings: a NUL has no place in one. */
+		if (!end && c != '\0')
 			console->text[console->used++] = c;
 	}
 	console->consumed = 0;

@@ -192,6 +192,15 @@ void rpmsg_init(struct rpmsg_endpoint *endpoints, size_t count)
 	ipi_init();
 }
 
+void rpmsg_flush(void)
+{
+	if (!link.up || !link.returned)
+		return;
+	link.returned = false;
+	if (vring_wants_ring(&link.to_linux) || vring_wants_ring(&link.from_linux))
+		ipi_ring();
+}
+
 void rpmsg_poll(void)
 {
 	if (!(resources.rpmsg.status & VIRTIO_STATUS_DRIVER_OK)) {
@@ -201,9 +210,5 @@ void rpmsg_poll(void)
 	if (!link.up)
 		bring_up();
 	receive();
-	if (!link.returned)
-		return;
-	link.returned = false;
-	if (vring_wants_ring(&link.to_linux) || vring_wants_ring(&link.from_linux))
-		ipi_ring();
+	rpmsg_flush();
 }

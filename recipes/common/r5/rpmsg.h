@@ -41,8 +41,11 @@ void rpmsg_init(struct rpmsg_endpoint *endpoints, size_t count);
 /* Sees to a link that came or went, to messages that arrived, and rings Linux. */
 void rpmsg_poll(void);
 
-/* Queues a message; Linux is rung for it by the next rpmsg_poll(). */
+/* Queues a message; Linux is rung for it by the next rpmsg_poll() or rpmsg_flush(). */
 enum rpmsg_result rpmsg_send(const struct rpmsg_endpoint *from, uint32_t to,
 			     const void *data, size_t length);
+
+/* Rings Linux now, if a message was queued. */
+void rpmsg_flush(void);
 
 #endif

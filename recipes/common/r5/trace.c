@@ -16,6 +16,12 @@ static struct {
 	unsigned int part;	/* how often the buffer was begun again */
 } trace;
 
+/* Keeps a NUL from ending the log, and control characters away from terminals. */
+static char shown(char c)
+{
+	return (c >= ' ' && c != 0x7f) || c == '\n' || c == '\t' ? c : '?';
+}
+
 /*
  * A reader stops at the first NUL, so the first byte goes last: it sees all of
  * the text or none of it.
@@ -27,9 +33,9 @@ static void append(const char *text, size_t length)
 	if (length == 0)
 		return;
 	for (size_t i = 1; i < length; i++)
-		at[i] = text[i];
+		at[i] = shown(text[i]);
 	dmb();
-	at[0] = text[0];
+	at[0] = shown(text[0]);
 	dmb();
 	trace.used += length;
 }

@@ -14,7 +14,10 @@
 
 extern char trace_buffer[TRACE_SIZE];
 
-/* Appends one piece of text; it becomes visible to Linux all at once. */
+/*
+ * Appends one piece of text; it becomes visible to Linux all at once. Control
+ * characters other than newline and tab become '?'.
+ */
 void trace_write(const char *text, size_t length);
 
 /* Formats (see format.h) and appends; what exceeds TRACE_LINE_MAX is cut. */

@@ -16,6 +16,8 @@
 #define ADMA_ISR		ADMA(0x100)	/* write 1 to clear */
 #define ADMA_IEN		ADMA(0x108)
 #define ADMA_IDS		ADMA(0x10c)
+#define ADMA_CTRL2		ADMA(0x200)
+#define ADMA_ENABLE		1
 #define ADMA_ISR_ALL		0xfff
 #define ADMA_DMA_DONE		(1 << 10)
 
@@ -37,6 +39,16 @@ struct ipi_function {
 	const char *name;
 };
 
+/*
+ * What the enquiry of an interrupt handler saw. Linux queues an ACK behind the one before
+ * (struct mbox_chan), so its ACK may come after a further kick, which nobody has looked at yet:
+ * the ACK must not cover that one.
+ */
+static struct {
+	bool taken;
+	uint32_t kick;
+} seen;
+
 static void irq_enable(bool enable)
 {
 	write32(enable ? ADMA_IEN : ADMA_IDS, ADMA_DMA_DONE);
@@ -53,19 +65,28 @@ static bool receive_pending(void)
 	       (read32(ADMA_ISR) & ADMA_DMA_DONE) != 0;
 }
 
-/* The interrupt first: a kick that comes in between then raises it again, and is not lost. */
+/*
+ * The interrupt first: a kick that comes in between raises it again, unless its transfer
+ * ended just before; therefore it is raised here if a kick is left over.
+ */
 static void acknowledge(void)
 {
+	uint32_t covered = seen.taken ? seen.kick : read32(IPI(VB_IPI_RPU_TO_APU_KICK));
+
+	seen.taken = false;
 	write32(ADMA_ISR, ADMA_ISR_ALL);
 	barrier();
-	write32(IPI(VB_IPI_RPU_TO_APU_ACK), read32(IPI(VB_IPI_RPU_TO_APU_KICK)));
+	write32(IPI(VB_IPI_RPU_TO_APU_ACK), covered);
 	barrier();
+	if (read32(IPI(VB_IPI_RPU_TO_APU_KICK)) != covered)
+		write32(ADMA_CTRL2, ADMA_ENABLE);
 }
 
 static int32_t ipi_open(uint32_t flags)
 {
 	(void)flags;
 	irq_enable(false);
+	seen.taken = false;
 	acknowledge();
 	return 0;
 }
@@ -85,8 +106,11 @@ static int32_t ipi_enquiry(uint32_t flags)
 		status |= STATUS_SEND_PENDING;
 	if (receive_pending()) {
 		status |= STATUS_RECV_PENDING;
-		if (flags & FLAG_IRQ)
+		if (flags & FLAG_IRQ) {
 			irq_enable(false);
+			seen.kick = read32(IPI(VB_IPI_RPU_TO_APU_KICK));
+			seen.taken = true;
+		}
 	}
 	return status;
 }
@@ -145,6 +169,7 @@ void ipi_reset(void)
 	write32(IPI(VB_IPI_RPU_TO_APU_ACK), 0);
 	write32(ADMA_ISR, ADMA_ISR_ALL);
 	barrier();
+	seen.taken = false;
 }
 
 /* x1: local agent, x2: remote agent, x3: flags. Result: 0, a status, or a negative errno. */

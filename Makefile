@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: MIT
+# The commands of the README. Each installs what it needs first.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.ONESHELL:
+.PHONY: help setup build demo shell test check unit board-test clean
+
+export PYTHONPATH := $(CURDIR)/pylib/hetoci_lab/src:$(CURDIR)/pylib/hetoci/src
+export PYTHONDONTWRITEBYTECODE := 1
+
+# Expanded in every recipe that needs it: prints what it installs, then the Python to use.
+PYTHON = $$(pylib/hetoci_lab/setup-host.sh)
+
+help:  ## List these commands.
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
+
+setup:  ## Install the packages that the other commands need.
+	@python=$(PYTHON)
+	echo "Ready: $$python"
+
+build: ## Build the virtual board into build/vboard.
+	@python=$(PYTHON)
+	"$$python" -m hetoci_lab.cli build
+
+demo:  ## Build the board and run firmware on its Cortex-R5 as a container.
+	@python=$(PYTHON)
+	"$$python" -m hetoci_lab.cli demo
+
+shell: ## A board of your own: console here, ssh beside (VARIANT=xen or linux).
+	@python=$(PYTHON)
+	"$$python" -m hetoci_lab.cli shell --variant "$(or $(VARIANT),xen)"
+
+test: check unit board-test  ## Everything: lints, unit tests, all tests on the board.
+
+check: ## Lints and types.
+	@python=$(PYTHON)
+	"$$python" -m ruff check pylib labtests
+	"$$python" -m ruff format --check pylib labtests
+	"$$python" -m mypy pylib/hetoci/src pylib/hetoci_lab/src
+	git ls-files '*.sh' .ci/run | xargs shellcheck
+
+unit:  ## Tests that need no board.
+	@python=$(PYTHON)
+	"$$python" -m pytest -q pylib
+
+board-test:  ## Tests on the virtual board, Linux alone and under Xen.
+	@python=$(PYTHON)
+	"$$python" -m hetoci_lab.cli build
+	for env in vboard vboard-xen; do
+		"$$python" -m pytest labtests --lg-env "labtests/env/$$env.yaml" --lg-log build/log \
+			--junitxml "build/report/$$env.xml"
+	done
+
+clean: ## Remove build/; the cache outside the tree stays.
+	rm -rf build

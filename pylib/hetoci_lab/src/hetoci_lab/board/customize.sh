@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: MIT
+# shellcheck shell=sh
+# mmdebstrap's customize hook; $1 is the board's root. Its text is handed over, so that it
+# works in a name space that cannot read the checkout.
+set -eu
+root=$1
+
+# What is installed, with apt's hash of each package: the manifest beside the image is made of it.
+mkdir -p "$root/usr/share/vboard"
+# shellcheck disable=SC2016  # dpkg-query's own variables
+dpkg-query --admindir="$root/var/lib/dpkg" -W -f '${Package} ${Version}\n' | sort |
+while read -r name version; do
+	echo "$name=$version"
+done > "$root/usr/share/vboard/installed"
+# shellcheck disable=SC2046  # one word a package
+APT_CONFIG="$MMDEBSTRAP_APT_CONFIG" apt-cache show $(cat "$root/usr/share/vboard/installed") |
+	awk '/^Package:/ {p=$2} /^Version:/ {v=$2} /^Architecture:/ {a=$2}
+	     /^SHA256:/ {print p, v, a, $2}' | sort -u > "$root/usr/share/vboard/packages"
+rm "$root/usr/share/vboard/installed"
+
+# Mount points of the overlay that vboard/init assembles.
+mkdir -p "$root/mnt" "$root/var/lib/containerd"
+
+# Every boot starts from the same image: identity comes with the parts.
+rm -f "$root"/etc/ssh/ssh_host_*_key* "$root/etc/machine-id" "$root/etc/hostname"
+rm -rf "$root"/var/log/journal
+: > "$root/etc/machine-id"
+
+# Units that only cost time on a board that lives for minutes.
+for unit in apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer \
+	e2scrub_reap.service fstrim.timer systemd-timesyncd.service systemd-pstore.service \
+	getty@tty1.service remote-fs.target systemd-hwdb-update.service \
+	systemd-journal-catalog-update.service systemd-update-done.service ldconfig.service \
+	systemd-firstboot.service systemd-sysusers.service systemd-machine-id-commit.service \
+	systemd-boot-random-seed.service systemd-network-generator.service \
+	systemd-tpm2-setup-early.service systemd-tpm2-setup.service \
+	sys-kernel-tracing.mount dev-hugepages.mount systemd-logind.service; do
+	ln -sf /dev/null "$root/etc/systemd/system/$unit"
+done

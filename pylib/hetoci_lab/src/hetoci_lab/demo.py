@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: MIT
+"""`make demo`: firmware on a real-time core as a container, every claim checked as it is made."""
+
+import re
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from hetoci_lab.errors import LabError
+from hetoci_lab.session import Session
+
+RUNTIME = "--runtime io.containerd.hetoci.v1"
+IMAGES = "/usr/share/hetoci/images"
+
+
+def run(board: Path) -> None:
+    """Run the demonstration on a freshly booted board; raise LabError at the first failure."""
+    with Session(board, "xen") as session:
+        Demo(session).play()
+
+
+class Demo:
+    """The acts of the demonstration; each shows commands with their output, then what it proved."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+
+    def play(self) -> None:
+        """Run all acts in order."""
+        self.boot()
+        self.images()
+        self.start()
+        self.look()
+        self.stop()
+        self.power_off()
+        tell("\nAll of it was observed, not assumed. Try it yourself: make shell")
+
+    def boot(self) -> None:
+        """Power on under Xen and wait for containerd."""
+        act("Power on: an unmodified QEMU with our EL3 firmware, Xen, Linux as dom0, containerd")
+        took = self.session.wait_ready(lambda _: None)
+        self.check("xl info | grep -E 'xen_version|total_memory'", "xen_version", "Xen is running")
+        self.check("hetoci devices", r"r5f.*\bfree\b", "a Cortex-R5 core is there, and free")
+        tell(f"  The board was ready after {took:.1f} s.")
+
+    def images(self) -> None:
+        """Import the images."""
+        act("Import two OCI images: a Linux program, and firmware for the Cortex-R5")
+        for name in ("hello", "fw-echo"):
+            self.check(
+                f"ctr image import --no-unpack {IMAGES}/{name}.oci.tar",
+                "",
+                f"{name} imported",
+            )
+
+    def start(self) -> None:
+        """Start one container of each kind with the same command."""
+        act("Start both with the same command and the same runtime")
+        for name in ("hello", "fw-echo"):
+            self.check(
+                f"ctr run -d {RUNTIME} --log-uri file:///run/{name}.log "
+                f"localhost/{name}:latest {name}",
+                "",
+                f"{name} started",
+            )
+
+    def look(self) -> None:
+        """Show the list of containers, the logs, and the core itself."""
+        act("Both are containers like any other")
+        self.check(
+            "ctr task ls",
+            r"(?s)(fw-echo.*RUNNING.*hello.*RUNNING|hello.*RUNNING.*fw-echo.*RUNNING)",
+            "the list of containers shows them side by side",
+        )
+        self.until("cat /run/fw-echo.log", r"(?i)cortex-r5", "the firmware's own output is its log")
+        self.check("tail -n 2 /run/hello.log", r"\S", "so is the Linux program's")
+        self.check(
+            "cat /sys/class/remoteproc/remoteproc0/state",
+            r"^running$",
+            "Linux's remoteproc says that the core runs",
+        )
+        self.check("hetoci devices", r"fw-echo", "the core is held by the container")
+
+    def stop(self) -> None:
+        """Stop both and show that the core came back."""
+        act("Stop them")
+        for name in ("fw-echo", "hello"):
+            self.check(f"ctr task kill -s SIGKILL {name}", "", f"{name} told to stop")
+            self.until("ctr task ls", rf"{name}\s+\d+\s+STOPPED", f"{name} has stopped")
+            self.check(f"ctr task rm {name}; ctr container rm {name}", "", f"{name} removed")
+        self.check(
+            "cat /sys/class/remoteproc/remoteproc0/state", r"^offline$", "the core is stopped"
+        )
+        self.check("hetoci devices", r"r5f.*\bfree\b", "and free for the next container")
+
+    def power_off(self) -> None:
+        """Switch the board off from inside."""
+        act("Power off")
+        self.session.ssh("systemctl poweroff")
+        status = self.session.wait_off()
+        if status != 0:
+            raise LabError(f"QEMU ended with status {status} instead of 0.")
+        passed("the board switched itself off")
+
+    def check(self, command: str, pattern: str, claim: str) -> None:
+        """Run a command on the board, show it, and hold it to `pattern` and exit status 0."""
+        done = self.session.ssh(command)
+        show(command, done.stdout)
+        if done.returncode or not re.search(pattern, done.stdout, re.MULTILINE):
+            raise LabError(
+                f"Not observed: {claim} (exit status {done.returncode}).",
+                hint="`make shell` gives a board to look at.",
+            )
+        passed(claim)
+
+    def until(self, command: str, pattern: str, claim: str, seconds: float = 20.0) -> None:
+        """Repeat a command until its output matches; show the last output."""
+        _repeat(lambda: bool(re.search(pattern, self.session.ssh(command).stdout)), seconds)
+        self.check(command, pattern, claim)
+
+
+def _repeat(ready: Callable[[], bool], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while not ready() and time.monotonic() < deadline:
+        time.sleep(0.5)
+
+
+def act(title: str) -> None:
+    """Print the heading of an act."""
+    tell(f"\n== {title}")
+
+
+def show(command: str, output: str) -> None:
+    """Print a command as typed on the board, and its output."""
+    tell(f"  board# {command}")
+    for line in output.rstrip().splitlines():
+        tell(f"    {line}")
+
+
+def passed(claim: str) -> None:
+    """Print what was just observed."""
+    tell(f"  ok: {claim}")
+
+
+def tell(text: str) -> None:
+    """Print a line at once, also into a pipe."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()

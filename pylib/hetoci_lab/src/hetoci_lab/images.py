@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: MIT
+"""OCI images of recipes/, built with buildah from their Containerfiles."""
+
+import shutil
+from pathlib import Path
+
+from hetoci_lab import debian, paths, run
+
+BUILD = Path("recipes/common/build-image.sh")
+
+
+def recipes() -> list[Path]:
+    """Return the recipe folders that make an image."""
+    return sorted(f.parent for f in (paths.tree() / "recipes").glob("*/Containerfile"))
+
+
+def build(folder: Path, busybox: Path, log: Path) -> None:
+    """Build every recipe into NAME.oci.tar; contexts get what their Containerfile copies.
+
+    Each build context is a copy of the recipe plus build/ (what its src/Makefile makes) and, for
+    Linux images, rootfs/ with Debian's busybox.
+    """
+    for recipe in recipes():
+        context = folder / "context" / recipe.name
+        shutil.copytree(recipe, context)
+        if (recipe / "src/Makefile").is_file():
+            target: list[str | Path] = [
+                "make",
+                "-C",
+                recipe / "src",
+                "CROSS_COMPILE=arm-none-eabi-",
+            ]
+            run.logged([*target, f"O={context}/build"], log)
+        if "rootfs/" in (recipe / "Containerfile").read_text():
+            debian.unpack(busybox, context / "rootfs", log)
+        run.logged(["sh", paths.tree() / BUILD, context, folder], log)
+    shutil.rmtree(folder / "context")

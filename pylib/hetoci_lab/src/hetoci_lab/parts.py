@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: MIT
+"""hetoci's own files on the board: a small squashfs over the root of Debian packages.
+
+It is made in a second, so a change in our Python or C never rebuilds the root file system.
+"""
+
+import shutil
+import tarfile
+from pathlib import Path
+
+from hetoci_lab import kernel, paths, rootfs, run
+
+IMAGES = "usr/share/hetoci/images"
+FIRMWARE = "usr/lib/firmware"
+
+
+def build(
+    folder: Path, kernel_folder: Path, silicon: Path, images: Path, keys: Path, log: Path
+) -> None:
+    """Make parts.sqfs in `folder` from the artefacts given."""
+    root = folder / "root"
+    shutil.copytree(rootfs.BOARD / "parts", root)
+    install: list[str | Path] = ["make", "-C", paths.tree() / "pylib/hetoci", "install"]
+    run.logged([*install, f"DESTDIR={root}", "PREFIX=/usr"], log)
+    _modules(root, kernel_folder, folder, log)
+    firmware = root / FIRMWARE
+    firmware.mkdir(parents=True)
+    for pattern in ("*.bit.bin", "*.dtbo"):
+        for file in sorted(silicon.glob(pattern)):
+            shutil.copy(file, firmware)
+    (root / IMAGES).mkdir(parents=True)
+    for file in sorted(images.glob("*.oci.tar")):
+        shutil.copy(file, root / IMAGES)
+    _ssh(root, keys)
+    _enable(root)
+    archive = folder / "parts.tar"
+    _pack(root, archive)
+    rootfs.squash(archive, folder / "parts.sqfs", log)
+    archive.unlink()
+    shutil.rmtree(root)
+    shutil.rmtree(folder / "module")
+
+
+def _modules(root: Path, kernel_folder: Path, folder: Path, log: Path) -> None:
+    (folder / "module").mkdir()
+    module = kernel.build_module(kernel_folder, folder / "module", log)
+    release = kernel.release(kernel_folder)
+    place = root / "usr/lib/modules" / release
+    (place / "extra").mkdir(parents=True)
+    shutil.copy(module, place / "extra")
+    for name in ("modules.builtin", "modules.order"):
+        shutil.copy(kernel_folder / "objects" / name, place)
+    # depmod looks below lib/modules of its base folder.
+    run.logged(["/sbin/depmod", "-b", root / "usr", release], log)
+
+
+def _ssh(root: Path, keys: Path) -> None:
+    place = root / "etc/ssh"
+    for name in ("ssh_host_ed25519_key", "ssh_host_ed25519_key.pub"):
+        shutil.copy(keys / name, place / name)
+    (place / "ssh_host_ed25519_key").chmod(0o600)
+    home = root / "root/.ssh"
+    home.mkdir(parents=True)
+    shutil.copy(keys / "id_ed25519.pub", home / "authorized_keys")
+
+
+def _enable(root: Path) -> None:
+    """Enable the units that came with the parts, as `systemctl enable` would."""
+    wants = root / "etc/systemd/system/multi-user.target.wants"
+    wants.mkdir(parents=True)
+    for unit in sorted((root / "usr/lib/systemd/system").glob("*.service")):
+        (wants / unit.name).symlink_to(f"/usr/lib/systemd/system/{unit.name}")
+
+
+def _pack(root: Path, archive: Path) -> None:
+    """Write the tree as a tar archive: everything root's, times fixed, sorted by name."""
+
+    def own(member: tarfile.TarInfo) -> tarfile.TarInfo:
+        member.uid = member.gid = 0
+        member.uname = member.gname = "root"
+        member.mtime = int(kernel.EPOCH)
+        private = member.name.endswith(("_key", ".ssh")) or member.name == "root"
+        everyone = 0 if private else 0o055 if member.isdir() or member.mode & 0o100 else 0o044
+        owner = 0o700 if member.isdir() or member.mode & 0o100 else 0o600
+        member.mode = 0o777 if member.issym() else owner | everyone
+        return member
+
+    with tarfile.open(archive, "w") as tar:
+        for path in sorted(root.rglob("*")):
+            tar.add(path, str(path.relative_to(root)), recursive=False, filter=own)
+
+
+def make_keys(folder: Path) -> None:
+    """Make the key pair to log in with and the board's host key."""
+    for name in ("id_ed25519", "ssh_host_ed25519_key"):
+        run.output(
+            ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "vboard", "-f", folder / name]
+        )

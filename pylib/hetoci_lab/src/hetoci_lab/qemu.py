@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: MIT
+"""The virtual board's QEMU command line, the same for labgrid, the demo and a shell."""
+
+import os
+import socket
+import struct
+import subprocess
+import time
+from pathlib import Path
+
+from hetoci_lab import run
+from hetoci_lab.devicetree import MACHINE, MEMORY, QEMU
+from hetoci_lab.errors import LabError
+
+VARIANTS = ("linux", "xen")
+EL3_ENTRY = 0x180000
+KERNEL = 0x200000
+DTB = 0x7000000
+DOM0_KERNEL = 0x50000000
+RESET_STATUS = 64
+"""Exit status of QEMU when the board asked for a reset (PSCI SYSTEM_RESET)."""
+DATA_BYTES = 4 << 30
+
+
+def arguments(board: Path, variant: str, data: Path, forwards: list[str]) -> list[str]:
+    """Return QEMU's arguments without machine, memory, display and serial ports.
+
+    `board` is the build's folder, `data` the scratch disk, `forwards` QEMU hostfwd rules.
+    """
+    if variant not in VARIANTS:
+        raise LabError(f"There is no variant {variant} of the board; it is linux or xen.")
+    kernel = board / ("xen" if variant == "xen" else "Image")
+    images = [
+        ("el3.elf", None),
+        (kernel.name, KERNEL),
+        (f"{variant}.dtb", DTB),
+    ]
+    if variant == "xen":
+        images.append(("Image", DOM0_KERNEL))
+    words = ["-semihosting-config", "enable=on,target=native"]
+    words += ["-name", "vboard,debug-threads=on"]
+    words += ["-device", f"loader,addr=0x0,data={branch(0, EL3_ENTRY):#x},data-len=4"]
+    for name, address in images:
+        place = f",addr={address:#x},force-raw=on" if address is not None else ""
+        words += ["-device", f"loader,file={board / name}{place}"]
+    for number, (disk, readonly) in enumerate(
+        [(board / "root.sqfs", "on"), (board / "parts.sqfs", "on"), (data, "off")]
+    ):
+        words += ["-drive", f"if=none,id=d{number},file={disk},format=raw,readonly={readonly}"]
+        # Linux numbers disks in the order of QEMU's tree, which begins with the highest bus.
+        words += ["-device", f"virtio-blk-device,drive=d{number},bus=virtio-mmio-bus.{7 - number}"]
+    net = ",".join(["user,id=n0", *(f"hostfwd={rule}" for rule in forwards)])
+    words += ["-netdev", net, "-device", "virtio-net-device,netdev=n0,bus=virtio-mmio-bus.3"]
+    words += ["-device", "virtio-rng-device,bus=virtio-mmio-bus.4"]
+    return words
+
+
+def command(board: Path, variant: str, data: Path, ssh_port: int, uart1: Path) -> list[str]:
+    """Return the whole command line with the console on standard input and output."""
+    forward = f"tcp:127.0.0.1:{ssh_port}-10.0.2.15:22"
+    words = [QEMU, "-M", MACHINE, "-m", MEMORY, "-display", "none"]
+    words += arguments(board, variant, data, [forward])
+    return [*words, "-serial", "mon:stdio", "-serial", f"file:{uart1}"]
+
+
+def branch(at: int, target: int) -> int:
+    """Return the A64 `B` instruction at `at` that goes to `target` (Arm ARM, C6.2.27)."""
+    return int(0x14000000 | (((target - at) >> 2) & 0x3FFFFFF))
+
+
+def make_data_disk(file: Path) -> None:
+    """Create the scratch disk: a sparse file with an empty ext4."""
+    with file.open("wb") as disk:
+        disk.truncate(DATA_BYTES)
+    options = "lazy_itable_init=1,lazy_journal_init=1,nodiscard"
+    run.output(["/sbin/mke2fs", "-q", "-t", "ext4", "-O", "^has_journal", "-E", options, file])
+
+
+def free_port() -> int:
+    """Return a TCP port on loopback that nobody listens on right now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def calm_real_time_cores(pid: int) -> None:
+    """Lower the host priority of QEMU's Cortex-R5 threads (CPU 2 and 3).
+
+    An R5 of this model has no interrupt to wait for: it polls, and would take host time from
+    the application core. Needs `-name debug-threads=on`; silently nothing if QEMU is gone.
+    """
+    deadline = time.monotonic() + 5
+    wanted = {"CPU 2/TCG", "CPU 3/TCG"}
+    while wanted and time.monotonic() < deadline:
+        for task in Path(f"/proc/{pid}/task").glob("*"):
+            try:
+                name = (task / "comm").read_text().strip()
+                if name in wanted:
+                    os.setpriority(os.PRIO_PROCESS, int(task.name), 10)
+                    wanted.discard(name)
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+        if not Path(f"/proc/{pid}").exists():
+            return
+        time.sleep(0.05)
+
+
+def quit_politely(child: "subprocess.Popen[bytes]") -> None:
+    """End a QEMU: SIGTERM, and SIGKILL if it is still there after five seconds."""
+    if child.poll() is None:
+        child.terminate()
+        try:
+            child.wait(5)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+
+
+def image_size(kernel: Path) -> int:
+    """Return the size in memory that an arm64 Image's header asks for, in bytes.
+
+    Source: Linux, Documentation/arch/arm64/booting.rst (image_size at offset 16).
+    """
+    with kernel.open("rb") as file:
+        header = file.read(64)
+    if len(header) < 64 or header[56:60] != b"ARM\x64":
+        raise LabError(f"{kernel} is not an arm64 Image.")
+    return int(struct.unpack_from("<Q", header, 16)[0])

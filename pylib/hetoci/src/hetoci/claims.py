@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: MIT
+"""Who holds which device.
+
+A claim is a file in /run/hetoci/claims with an exclusive flock(2) that the keeper holds for
+its whole life: however it ends, the kernel frees the claim. The file's content says who that
+is; it outlives the lock, so that a claim taken over can wait until the old holder is wholly
+gone (its descriptors may still be closing, and closing one stops the core).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+
+from .errors import DeviceBusy
+from .host import RUN
+from .model import Holder
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .host import Host
+
+DIRECTORY = f"{RUN}/claims"
+
+#: Holder's name while a claim is only taken to clean up; others wait for it to end.
+REAPER = "@reap"
+
+#: How long a claim may be in transition (somebody looks at it, or an old holder ends), s.
+_TRANSITION = 5.0
+_POLL = 0.02
+
+
+class Claim:
+    """A held claim: `descriptor` carries the lock, across fork too."""
+
+    __slots__ = ("descriptor", "key")
+
+    def __init__(self, key: str, descriptor: int) -> None:
+        self.key = key
+        self.descriptor = descriptor
+
+    def set_holder(self, holder: Holder) -> None:
+        """Write down who holds it."""
+        _write(self.descriptor, holder)
+
+    def release(self) -> None:
+        """Let go in this process; the lock stays while a forked keeper still has it."""
+        os.close(self.descriptor)
+
+
+def _write(descriptor: int, holder: Holder) -> None:
+    line = f"{holder.container}\t{holder.root}\t{holder.pid}\t{holder.start}\n".encode()
+    os.pwrite(descriptor, line, 0)
+    os.ftruncate(descriptor, len(line))
+
+
+def _parse(text: bytes) -> Holder | None:
+    fields = text.decode("utf-8", "replace").rstrip("\n").split("\t")
+    if len(fields) != 4 or not fields[2].isdecimal():
+        return None
+    return Holder(fields[0], fields[1], int(fields[2]), fields[3])
+
+
+def holder_of(host: Host, key: str) -> Holder | None:
+    """The living holder of claim `key`, None if it is free. Takes no lock: the answer may be
+    old at once, only `acquire` decides."""
+    try:
+        noted = _parse(host.read(f"{DIRECTORY}/{key}", 4096))
+    except OSError:
+        return None
+    return noted if noted and host.alive(noted.pid, noted.start) else None
+
+
+def acquire(host: Host, key: str, holder: Holder) -> Claim:
+    """Take the claim `key` for `holder`. Raises DeviceBusy, naming the holder."""
+    host.make_directory(DIRECTORY)
+    descriptor = host.open(f"{DIRECTORY}/{key}", os.O_RDWR | os.O_CREAT)
+    try:
+        deadline = time.monotonic() + _TRANSITION
+        while not _lock(descriptor):
+            current = _parse(os.pread(descriptor, 4096, 0))
+            if current and current.container != REAPER and host.alive(current.pid, current.start):
+                raise DeviceBusy(f"{key} is held by {current}", device=key)
+            if time.monotonic() > deadline:
+                raise DeviceBusy(f"{key} is held by a process that left no name", device=key)
+            time.sleep(_POLL)
+        _await_former_holder(host, descriptor, holder, deadline)
+        _write(descriptor, holder)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return Claim(key, descriptor)
+
+
+def _lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _await_former_holder(host: Host, descriptor: int, new: Holder, deadline: float) -> None:
+    former = _parse(os.pread(descriptor, 4096, 0))
+    while former and former.pid != new.pid and host.alive(former.pid, former.start):
+        if time.monotonic() > deadline:
+            raise DeviceBusy(f"the former holder, {former}, does not end")
+        time.sleep(_POLL)
+
+
+def acquire_all(host: Host, keys: Sequence[str], holder: Holder) -> list[Claim]:
+    """Take all of `keys` in sorted order, or none: two containers that want the same set
+    cannot wait for each other. Raises DeviceBusy."""
+    claims: list[Claim] = []
+    try:
+        for key in sorted(keys):
+            claims.append(acquire(host, key, holder))
+    except BaseException:
+        for claim in claims:
+            claim.release()
+        raise
+    return claims

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: MIT
+"""The operator's configuration, /etc/hetoci/hetoci.conf.
+
+One `key = value` a line, `#` begins a comment line. JSON or TOML would be read with a module
+whose import takes longer than the rest of hetoci, on every call of every plain container
+(docs/decisions/0102-start-up-time.md).
+"""
+
+from __future__ import annotations
+
+from .errors import UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .host import Host
+
+PATH = "/etc/hetoci/hetoci.conf"
+
+#: key -> default. Lists are separated by blanks.
+DEFAULTS = {
+    "delegate": "",
+    "image-keys": "io.hetoci.* remoteproc.name",
+    "cores": "*",
+    "firmware-max-size": "64M",
+}
+
+_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
+
+
+class Config:
+    """The values in effect. delegate: "" to search; firmware_max_size: bytes."""
+
+    __slots__ = ("cores", "delegate", "firmware_max_size", "image_keys")
+
+    def __init__(self, values: dict[str, str]) -> None:
+        merged = {**DEFAULTS, **values}
+        self.delegate = merged["delegate"]
+        self.image_keys = tuple(merged["image-keys"].split())
+        self.cores = tuple(merged["cores"].split())
+        self.firmware_max_size = _size(merged["firmware-max-size"])
+        if self.delegate and not self.delegate.startswith("/"):
+            raise UsageError(
+                f"{PATH}: delegate = {self.delegate} is not an absolute path",
+                hint="write for instance delegate = /usr/bin/crun",
+            )
+
+
+def _size(text: str) -> int:
+    unit = text[-1:].upper() if text[-1:].isalpha() else ""
+    number = text[: len(text) - len(unit)].strip()
+    if not number.isdecimal() or unit not in _UNITS:
+        raise UsageError(
+            f"{PATH}: firmware-max-size = {text} is no size",
+            hint="write bytes, or a number with K, M or G",
+        )
+    return int(number) * _UNITS[unit]
+
+
+def parse(text: str) -> Config:
+    """Parse the file's text. Raises UsageError naming the line that is wrong."""
+    values: dict[str, str] = {}
+    for number, raw in enumerate(text.splitlines(), 1):
+        line = raw.strip()
+        if not line or line[0] == "#":
+            continue
+        key, equals, value = line.partition("=")
+        key = key.strip()
+        if not equals or key not in DEFAULTS:
+            raise UsageError(
+                f"{PATH}, line {number}: {key or line!r} is not a setting"
+                if equals
+                else f"{PATH}, line {number}: {line!r} is not of the form key = value",
+                hint="settings are " + ", ".join(DEFAULTS),
+            )
+        values[key] = value.strip()
+    return Config(values)
+
+
+def load(host: Host) -> Config:
+    """The configuration of this host; defaults where there is no file."""
+    try:
+        text = host.read(PATH).decode()
+    except FileNotFoundError:
+        return Config({})
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"cannot read {PATH}: {error}") from error
+    return parse(text)

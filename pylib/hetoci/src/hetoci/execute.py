@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: MIT
+"""Carrying out a plan: from claimed core to a keeper that waits for start.
+
+Whatever process dies here, nothing stays behind: the claim belongs to open descriptors, the
+keeper ends by itself unless create gives it the word to stay, and a record without living
+makers is recognised as abandoned.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+
+from . import cgroup, claims, hooks, keeper, report, state
+from .backends import remoteproc
+from .errors import BundleError, DeviceBusy, HetociError, UsageError
+from .model import Holder
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from .bundle import Bundle
+    from .claims import Claim
+    from .cmdline import CommandLine
+    from .host import Host
+    from .model import Core, Plan
+    from .plan import Firmware
+    from .state import Record
+
+#: How long a keeper that is told to give up may take, s.
+_ABORT = 5.0
+
+
+def create(
+    host: Host,
+    line: CommandLine,
+    container: str,
+    bundle: Bundle,
+    plan: Plan,
+    firmware: Firmware,
+    image: bytes,
+) -> Record:
+    """Create the container: afterwards its keeper waits for start, or nothing is there."""
+    wanted_hooks = hooks.validate(bundle.section("hooks"))
+    console_socket = _console_socket(line, bundle)
+    core, claimed = _claim(host, plan, Holder(container, line.root, *_me(host)))
+    try:
+        host.checkpoint("create:claimed")
+        data = _facts(host, line, container, bundle, plan, firmware, core)
+        record = state.create(host, line.root, container, {**data, "hooks": wanted_hooks})
+        host.checkpoint("create:recorded")
+        try:
+            _start_keeper(host, line, record, bundle, claimed, image, console_socket)
+        except BaseException:
+            if data["cgroup"]:
+                cgroup.remove(host, data["cgroup"])
+            record.remove()
+            raise
+    finally:
+        for claim in claimed:
+            claim.release()
+    return record
+
+
+def _me(host: Host) -> tuple[int, str]:
+    return os.getpid(), host.start_time(os.getpid()) or ""
+
+
+def _claim(host: Host, plan: Plan, holder: Holder) -> tuple[Core, list[Claim]]:
+    busy = []
+    for core in plan.candidates:
+        try:
+            return core, claims.acquire_all(host, [core.key], holder)
+        except DeviceBusy as error:
+            busy.append(f"core {core.name}: {error}")
+    raise DeviceBusy("; ".join(busy), device=plan.candidates[0].instance)
+
+
+def _console_socket(line: CommandLine, bundle: Bundle) -> str | None:
+    path = line.value("console-socket")
+    wanted = bundle.section("process", "terminal") is True
+    if wanted and not path:
+        raise UsageError("config.json asks for a terminal", hint="give --console-socket")
+    if path and not wanted:
+        raise UsageError("--console-socket is given, but config.json asks for no terminal")
+    return path
+
+
+def _facts(
+    host: Host,
+    line: CommandLine,
+    container: str,
+    bundle: Bundle,
+    plan: Plan,
+    firmware: Firmware,
+    core: Core,
+) -> dict[str, Any]:
+    cgroups_path = bundle.section("linux", "cgroupsPath")
+    group = cgroups_path if isinstance(cgroups_path, str) else ""
+    return {
+        "bundle": bundle.path,
+        "rootfs": bundle.rootfs or "",
+        "created": host.now(),
+        "annotations": bundle.annotations,
+        "core": core.instance,
+        "coreName": core.name,
+        "firmware": plan.workload.path,
+        "attributes": remoteproc.attributes(host, core.instance),
+        "cgroup": cgroup.path_for(group, container),
+        "consoles": list(plan.workload.consoles),
+        "traces": firmware.table.traces() if firmware.table else [],
+        "stopTimeout": plan.workload.stop_timeout,
+        "creator": _me(host),
+        "keeper": None,
+        "committed": False,
+    }
+
+
+def _start_keeper(
+    host: Host,
+    line: CommandLine,
+    record: Record,
+    bundle: Bundle,
+    claimed: list[Claim],
+    image: bytes,
+    console_socket: str | None,
+) -> None:
+    ready_from, ready_to = os.pipe()
+    go_from, go_to = os.pipe()
+    job = keeper.Job(record, claimed, image, ready_to, go_from, _bug_log(host, line))
+    job.console_socket = console_socket
+    job.new_network = _wants_new_network(bundle)
+    score = bundle.section("process", "oomScoreAdj")
+    job.oom_score = score if isinstance(score, int) else None
+    pid = keeper.fork(host, job)
+    os.close(ready_to)
+    os.close(go_from)
+    try:
+        record.data["keeper"] = (pid, host.start_time(pid) or "")
+        record.save()
+        host.checkpoint("create:forked")
+        _await_ready(ready_from)
+        host.checkpoint("create:ready")
+        for phase in ("prestart", "createRuntime"):
+            now = {**record.state(state.CREATING), "pid": pid}
+            hooks.run(phase, record.data["hooks"].get(phase, ()), now)
+        pid_file = line.value("pid-file")
+        if pid_file:
+            _write_pid_file(host, pid_file, pid)
+        host.checkpoint("create:pid-file")
+        record.data["committed"] = True
+        record.save()
+        host.checkpoint("create:committed")
+        os.write(go_to, b"g")
+    except BaseException:
+        os.close(go_to)
+        _reap_child(host, pid)
+        raise
+    os.close(go_to)
+    os.close(ready_from)
+
+
+def _bug_log(host: Host, line: CommandLine) -> Callable[[str, str], None]:
+    def fail(message: str, trace: str) -> None:
+        if not report.log(host, line, message, trace):
+            os.write(2, trace.encode())
+
+    return fail
+
+
+def _wants_new_network(bundle: Bundle) -> bool:
+    """True if the spec has a network namespace of its own. The keeper needs none, but an
+    engine's hook configures the one of the container's pid, which must not be the host's."""
+    spaces = bundle.section("linux", "namespaces")
+    return any(
+        isinstance(space, dict) and space.get("type") == "network" and not space.get("path")
+        for space in (spaces if isinstance(spaces, list) else ())
+    )
+
+
+def _await_ready(descriptor: int) -> None:
+    with os.fdopen(os.dup(descriptor), "rb") as stream:
+        text = stream.read().decode()
+    if text != "ok":
+        raise HetociError(text or "the keeper was killed while it was set up")
+
+
+def _write_pid_file(host: Host, path: str, pid: int) -> None:
+    try:
+        host.put(path, str(pid).encode(), 0o644)  # engines parse it raw: no newline
+    except OSError as error:
+        raise BundleError(f"cannot write the pid file {path}: {error.strerror}") from error
+
+
+def _reap_child(host: Host, pid: int) -> None:
+    """Wait for a keeper that was told to give up, by force if it does not."""
+    start = host.start_time(pid)
+    if start and not keeper.wait_gone(host, pid, start, _ABORT):
+        os.kill(pid, signal.SIGKILL)
+    try:
+        os.waitpid(pid, 0)
+    except ChildProcessError:
+        pass

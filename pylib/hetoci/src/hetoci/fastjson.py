@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: MIT
+"""Reading JSON without the import of `json` (which pulls in `re` and `enum`).
+
+`create` of a plain container parses config.json and nothing else, so the import would
+double the time hetoci adds to it (docs/decisions/0102-start-up-time.md). CPython's C
+scanner is the very one `json.loads` uses; where it is missing, `json` itself serves.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+_WHITESPACE = " \t\n\r"
+
+
+def _number_not_json(text: str) -> Any:
+    raise ValueError(f"{text} is not JSON")
+
+
+class _Context:
+    """The attributes that the C scanner reads off its decoder."""
+
+    strict = True
+    object_hook = None
+    object_pairs_hook = None
+    parse_float = float
+    parse_int = int
+    parse_constant = staticmethod(_number_not_json)
+    memo: dict[str, str]
+
+    def __init__(self) -> None:
+        self.memo = {}
+
+
+def _scanner() -> Callable[[str, int], tuple[Any, int]] | None:
+    try:
+        from _json import make_scanner
+    except ImportError:
+        return None
+    context: Any = _Context()
+    return make_scanner(context)
+
+
+def loads(text: str) -> Any:
+    """Parse one JSON document (RFC 8259; NaN and Infinity are refused).
+
+    Raises ValueError with the position for anything else, a document nested too deeply
+    for the interpreter included.
+    """
+    scan = _scanner()
+    if scan is None:
+        from json import loads as json_loads
+
+        return json_loads(text, parse_constant=_number_not_json)
+    start = len(text) - len(text.lstrip(_WHITESPACE))
+    try:
+        value, end = scan(text, start)
+    except StopIteration as stop:
+        raise ValueError(f"expecting a value at character {stop.value}") from None
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    rest = text[end:].lstrip(_WHITESPACE)
+    if rest:
+        raise ValueError(f"extra data at character {len(text) - len(rest)}")
+    return value

@@ -1,0 +1,218 @@
+# SPDX-License-Identifier: MIT
+"""The only module that opens files of the host and looks at its processes.
+
+`Host(root)` maps every absolute path below `root`, so that the whole runtime can work on a
+tree that imitates sysfs. Processes are always the real ones of this machine.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+#: Where the state of everything that hetoci holds lies; lost at reboot, as the holds are.
+RUN = "/run/hetoci"
+
+#: linux/remoteproc_cdev.h: _IOW(0xB7, 1, __s32), the same number on every architecture
+#: that uses asm-generic/ioctl.h (arm, arm64, riscv, x86).
+RPROC_SET_SHUTDOWN_ON_RELEASE = 0x4004B701
+
+
+class Host:
+    """The machine we run on, seen below `root`.
+
+    All paths given to methods are absolute paths of the target. Unless a method says
+    otherwise, failures are OSError as the system call reports them.
+    """
+
+    def __init__(self, root: str = "/") -> None:
+        self._prefix = root.rstrip("/")
+
+    # paths and files
+
+    def path(self, path: str) -> str:
+        """Where the target's absolute `path` really is."""
+        return self._prefix + path if self._prefix else path
+
+    def exists(self, path: str) -> bool:
+        """True if `path` exists (symbolic links are followed)."""
+        return os.path.exists(self.path(path))
+
+    def is_directory(self, path: str) -> bool:
+        """True if `path` is a directory (symbolic links are followed)."""
+        return os.path.isdir(self.path(path))
+
+    def open(self, path: str, flags: int, mode: int = 0o600) -> int:
+        """Open `path`; the descriptor is closed on exec."""
+        return os.open(self.path(path), flags | os.O_CLOEXEC, mode)
+
+    def read(self, path: str, limit: int = 1 << 20) -> bytes:
+        """At most `limit` bytes from the start of `path`."""
+        descriptor = self.open(path, os.O_RDONLY)
+        try:
+            parts = []
+            while limit > 0:
+                part = os.read(descriptor, min(limit, 1 << 16))
+                if not part:
+                    break
+                parts.append(part)
+                limit -= len(part)
+            return b"".join(parts)
+        finally:
+            os.close(descriptor)
+
+    def read_or_none(self, path: str, limit: int = 16 << 20) -> bytes | None:
+        """As `read`, but None if the file cannot be read."""
+        try:
+            return self.read(path, limit)
+        except OSError:
+            return None
+
+    def text(self, path: str) -> str | None:
+        """The stripped text of a sysfs-like attribute; None if it cannot be read."""
+        value = self.read_or_none(path, 4096)
+        return None if value is None else value.decode("utf-8", "replace").strip("\0\n ")
+
+    def poke(self, path: str, value: str) -> None:
+        """Write `value` to an existing attribute in one system call; create nothing."""
+        descriptor = self.open(path, os.O_WRONLY)
+        try:
+            os.write(descriptor, value.encode())
+        finally:
+            os.close(descriptor)
+
+    def put(self, path: str, data: bytes, mode: int = 0o600) -> None:
+        """Make `path` hold exactly `data`, atomically: readers see the old file or the new."""
+        temporary = f"{path}.{os.getpid()}.tmp"
+        descriptor = self.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+        try:
+            view = memoryview(data)
+            while view:
+                view = view[os.write(descriptor, view) :]
+            os.fchmod(descriptor, mode)
+        except OSError:
+            os.unlink(self.path(temporary))
+            raise
+        finally:
+            os.close(descriptor)
+        os.rename(self.path(temporary), self.path(path))
+
+    def listing(self, path: str) -> list[str]:
+        """Sorted names in the directory `path`; empty if there is no such directory."""
+        try:
+            return sorted(os.listdir(self.path(path)))
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+
+    def resolve(self, path: str) -> str:
+        """The target's path that `path` leads to after following symbolic links."""
+        real = os.path.realpath(self.path(path))
+        return real[len(os.path.realpath(self._prefix or "/").rstrip("/")) :] or "/"
+
+    def make_directory(self, path: str, mode: int = 0o700) -> None:
+        """Create `path` and what is missing above it."""
+        os.makedirs(self.path(path), mode, exist_ok=True)
+
+    def remove(self, path: str) -> None:
+        """Remove the file `path`; that it is gone already is success."""
+        try:
+            os.unlink(self.path(path))
+        except FileNotFoundError:
+            pass
+
+    def remove_tree(self, path: str) -> None:
+        """Remove the directory `path` (two levels at most, as our state directories have);
+        that it is gone already is success."""
+        for name in self.listing(path):
+            full = f"{path}/{name}"
+            if os.path.isdir(self.path(full)) and not os.path.islink(self.path(full)):
+                self.remove_tree(full)
+            else:
+                self.remove(full)
+        try:
+            os.rmdir(self.path(path))
+        except FileNotFoundError:
+            pass
+
+    # devices
+
+    def shutdown_on_release(self, descriptor: int, on: bool) -> None:
+        """Have the kernel stop the core when the remoteproc character device `descriptor`
+        is closed, whichever way its holder ends (Documentation: uapi/linux/remoteproc_cdev.h)."""
+        import fcntl
+        import struct
+
+        fcntl.ioctl(descriptor, RPROC_SET_SHUTDOWN_ON_RELEASE, struct.pack("=i", int(on)))
+
+    def start_core(self, descriptor: int) -> None:
+        """Have the remoteproc character device `descriptor` load its firmware and start."""
+        os.write(descriptor, b"start")
+
+    # processes
+
+    def start_time(self, pid: int) -> str | None:
+        """Start time of process `pid` in clock ticks since boot (proc(5), stat field 22), which
+        together with the pid names a process for good; None if it is gone or a zombie."""
+        try:
+            with open(f"/proc/{pid}/stat", "rb") as stat:
+                fields = stat.read().rpartition(b")")[2].split()
+        except OSError:
+            return None
+        return None if fields[0] in (b"Z", b"X") else fields[19].decode()
+
+    def alive(self, pid: int, start: str) -> bool:
+        """True if the process `pid` that started at `start` is still running."""
+        return pid > 0 and self.start_time(pid) == start
+
+    def new_network_namespace(self) -> None:
+        """Move this process into a new, empty network namespace (unshare(2))."""
+        clone_newnet = 0x40000000
+        unshare = getattr(os, "unshare", None)  # from Python 3.12 on
+        if unshare is not None:
+            unshare(clone_newnet)
+            return
+        import ctypes
+
+        libc = ctypes.CDLL(None, use_errno=True)
+        if libc.unshare(clone_newnet):
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number))
+
+    def now(self) -> str:
+        """The time in RFC 3339 form, UTC."""
+        import time
+
+        return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+    def checkpoint(self, name: str) -> None:
+        """Called at each step of a life cycle at which an untimely death must leave nothing
+        behind; the fault tests override it."""
+
+
+def explain(error: OSError) -> str:
+    """The system's words for `error`, with the symbol that kernel documents use."""
+    number = error.errno or 0
+    symbol = errno.errorcode.get(number)
+    words = os.strerror(number) if number else str(error)
+    return f"{words} ({symbol})" if symbol else words
+
+
+def quote_component(text: str) -> str:
+    """`text` as one file name: '%' and '/' are percent-encoded, what is too long is hashed."""
+    name = text.replace("%", "%25").replace("/", "%2F")
+    if len(name) <= 200:
+        return name
+    import hashlib
+
+    return "sha256-" + hashlib.sha256(text.encode()).hexdigest()
+
+
+def join_sentences(parts: Sequence[str]) -> str:
+    """`a, b and c`."""
+    if len(parts) < 2:
+        return "".join(parts)
+    return ", ".join(parts[:-1]) + " and " + parts[-1]

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: MIT
+"""features, version, help."""
+
+from __future__ import annotations
+
+import sys
+
+from .. import OCI_VERSION, __version__, delegate
+from ..errors import DelegateError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from ..cmdline import CommandLine
+    from ..host import Host
+
+HELP = """\
+hetoci: an OCI runtime for Linux containers and firmware on remote cores
+
+usage: hetoci [--root DIR] [--log FILE] [--log-format text|json] [...] VERB [...]
+
+For people:
+  devices [--json]        remote cores of this board, their state and who holds them
+  ps-all [--json]         firmware containers of all engines
+  plan [--json] BUNDLE    what create would do with the bundle; changes nothing
+  reap [--quiet]          give back what no living container owns
+
+For engines (OCI runtime command line; plain containers are handed to crun or runc):
+  create [--bundle DIR] [--pid-file FILE] [--console-socket PATH] ID
+  run [--detach] [--bundle DIR] ID
+  start ID   state ID   kill ID [SIGNAL]   delete [--force] ID
+  ps ID   list   features   update ID
+  exec, pause, resume, checkpoint, restore, events, spec: plain containers only
+
+  --version, --help
+
+A bundle is firmware if its annotations, or /.hetoci/labels.json in the image, have
+io.hetoci.workload=firmware. See hetoci(1) and hetoci.conf(5).
+"""
+
+
+def show_help(_host: Host, _line: CommandLine) -> int:
+    """`help`, `--help`, or no word at all."""
+    sys.stdout.write(HELP)
+    return 0
+
+
+def version(host: Host, _line: CommandLine) -> int:
+    """`--version`. The first line has the form that go-runc parses."""
+    try:
+        runtime = delegate.find(host)
+    except DelegateError as error:
+        runtime = f"none ({error.message})"
+    sys.stdout.write(
+        f"runc version {__version__}+hetoci\nspec: {OCI_VERSION}\n"
+        f"hetoci version {__version__}\ndelegate: {runtime}\n"
+    )
+    return 0
+
+
+def features(host: Host, _line: CommandLine) -> int:
+    """`features`: the delegate's, and what hetoci adds (runtime-spec, features.md)."""
+    from json import dumps
+
+    result = _delegate_features(host)
+    result.setdefault("ociVersionMin", "1.0.0")
+    result.setdefault("ociVersionMax", OCI_VERSION)
+    unsafe = list(result.get("potentiallyUnsafeConfigAnnotations") or [])
+    result["potentiallyUnsafeConfigAnnotations"] = [*unsafe, "io.hetoci.", "remoteproc.name"]
+    annotations = dict(result.get("annotations") or {})
+    annotations["io.hetoci.version"] = __version__
+    annotations["io.hetoci.workloads"] = "firmware"
+    result["annotations"] = annotations
+    sys.stdout.write(dumps(result, indent=2) + "\n")
+    return 0
+
+
+def _delegate_features(host: Host) -> dict[str, Any]:
+    """The delegate's own answer; nothing from one that is too old to know the verb."""
+    from json import loads
+
+    try:
+        code, text = delegate.ask(host, ["features"])
+        found = loads(text) if code == 0 else {}
+    except (DelegateError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}

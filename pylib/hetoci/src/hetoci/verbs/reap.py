@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: MIT
+"""reap: give back what no living container owns."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from .. import cgroup, claims, state
+from ..backends import remoteproc
+from ..errors import DeviceBusy, HetociError, TeardownError
+from ..host import explain
+from ..model import OCCUPIED_STATES, Holder
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ..cmdline import CommandLine
+    from ..host import Host
+
+
+def reap(host: Host, line: CommandLine) -> int:
+    """`reap`: find and give back; one line on stdout for each thing done."""
+    done, failures = sweep(host, thorough=True)
+    if line.flag("quiet", "q"):
+        done = []
+    sys.stdout.write("".join(f"{text}\n" for text in done))
+    if failures:
+        raise TeardownError(failures)
+    return 0
+
+
+def quick(host: Host) -> None:
+    """What create does first, so that a container that died badly does not block the next.
+    What fails here is reported by whoever needs the device."""
+    sweep(host, thorough=False)
+
+
+def sweep(host: Host, *, thorough: bool) -> tuple[list[str], list[str]]:
+    """Give back everything without a living owner; (what was done, what failed).
+
+    thorough: also forget stopped containers whose bundle is gone, that is whose engine will
+    never ask for them again.
+    """
+    done: list[str] = []
+    failures: list[str] = []
+    attributes: dict[str, Mapping[str, str]] = {}
+    for record in list(state.records(host)):
+        if record.keeper or record.being_created:
+            continue
+        attributes[record.core] = record.data["attributes"]
+        orphaned = thorough and not host.exists(record.data["bundle"])
+        if record.abandoned or orphaned:
+            failures += free_core(host, record.core, record.data["attributes"])
+            if record.data["cgroup"]:
+                cgroup.remove(host, record.data["cgroup"])
+            record.remove()
+            done.append(f"forgot container {record.id}, which nobody owns")
+    for instance in _ours(host):
+        if claims.holder_of(host, f"remoteproc.{instance}") is None:
+            trouble = free_core(host, instance, attributes.get(instance, {}))
+            failures += trouble
+            if not trouble:
+                done.append(f"freed core {instance}")
+    done += _remove_leftovers(host)
+    return done, failures
+
+
+def _ours(host: Host) -> list[str]:
+    """Cores that run firmware of ours or for which some is staged."""
+    instances = {
+        path.rpartition("/")[2][len(remoteproc.STAGED_PREFIX) : -len(".elf")]
+        for path in remoteproc.staged_files(host)
+        if path.endswith(".elf")
+    }
+    for name in host.listing(remoteproc.CLASS):
+        if remoteproc.runs_ours(host, name) and remoteproc.state(host, name) in OCCUPIED_STATES:
+            instances.add(name)
+    return sorted(instances)
+
+
+def free_core(host: Host, instance: str, attributes: Mapping[str, str]) -> list[str]:
+    """Stop the core if it runs firmware of ours that nobody holds, remove what is staged for
+    it and put its sysfs attributes back; what failed, in sentences."""
+    staged = [
+        path
+        for path in remoteproc.staged_files(host)
+        if path.endswith("/" + remoteproc.staged_name(instance))
+    ]
+    if not staged and not remoteproc.runs_ours(host, instance):
+        return []
+    start = host.start_time(os.getpid()) or ""
+    try:
+        claim = claims.acquire(
+            host, f"remoteproc.{instance}", Holder(claims.REAPER, "", os.getpid(), start)
+        )
+    except DeviceBusy:  # it has a new owner already
+        return []
+    failures = []
+    try:
+        if remoteproc.runs_ours(host, instance):
+            remoteproc.stop(host, instance)
+            remoteproc.restore(host, instance, attributes)
+            remoteproc.keep_on_release(host, instance)
+        for path in staged:
+            host.remove(path)
+    except HetociError as error:
+        failures.append(str(error))
+    except OSError as error:
+        failures.append(f"cannot free core {instance}: {explain(error)}")
+    finally:
+        claim.release()
+    return failures
+
+
+def _remove_leftovers(host: Host) -> list[str]:
+    done = []
+    for path in list(state.leftovers(host)):
+        try:
+            host.remove_tree(path)
+        except OSError:  # somebody else is at it
+            continue
+        done.append(f"removed {path}")
+    return done

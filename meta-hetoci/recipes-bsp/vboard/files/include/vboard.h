@@ -49,6 +49,7 @@
 #define VB_IPI_REGS_BASE	0xfffc9000
 #define VB_IPI_MSG_BASE		0xfffca000
 #define VB_EL3_SHELL_BASE	0xfffcb000	/* EL3 <-> shell, private */
+#define VB_PL_VECTORS_BASE	0xffff0000	/* exception vectors of R5_1 (HIVECS) */
 
 /* IPI doorbells, one pair of free-running counters a direction: pending while kick != ack */
 #define VB_IPI_APU_TO_RPU_KICK	0x00		/* written by EL3 */

@@ -101,4 +101,5 @@ def scripted(script: str, *, exit_record: bool = True) -> bytes:
     traces = [trace("log")]
     if exit_record:
         traces.append(trace("hetoci-exit", CARVEOUT + 0x11000, 256))
-    return elf([(ATCM, script.encode(), len(script), 5)], resource_table=table(traces))
+    segments = [(ATCM, script.encode(), len(script), 5), (CARVEOUT, b"", 0x20000, 6)]
+    return elf(segments, resource_table=table(traces))

@@ -25,9 +25,11 @@ BACKLOG = 1 << 16
 class TraceFollower:
     """Turns snapshots of a trace buffer into the bytes that are new since the last one."""
 
-    __slots__ = ("_at", "_last")
+    __slots__ = ("_at", "_last", "_size")
 
-    def __init__(self) -> None:
+    def __init__(self, size: int) -> None:
+        """size: bytes in the buffer, from the resource table."""
+        self._size = size
         self._last = b""
         self._at = 0  # the firmware's write position, as far as we can know
 
@@ -40,23 +42,20 @@ class TraceFollower:
         last, self._last = self._last, now
         if now == last:
             return b""
-        if len(now) < len(last):  # cleared, and written again from the start
+        if now.startswith(last) and self._at == len(last):
+            start, self._at = self._at, len(now)
+            return now[start:]
+        if len(now) < self._size - 1:  # not full: cleared, and written again from the start
             self._at = len(now)
             return now
-        if now.startswith(last) and self._at == len(last):
-            self._at = len(now)
-            return now[len(last) :]
         behind = _last_difference(last, now, 0, self._at)
-        if behind < 0:  # still the same round, somewhere before the end of the buffer
-            end = max(_last_difference(last, now, self._at, len(last)) + 1, self._at)
-            if len(now) > len(last):
-                end = len(now)
-            fresh = now[self._at : end]
-            self._at = end
+        if behind >= 0:  # went round
+            fresh = now[self._at :] + now[: behind + 1]
+            self._at = behind + 1
             return fresh
-        fresh = now[self._at :] + now[: behind + 1]
-        self._at = behind + 1
-        return fresh
+        ahead = _last_difference(last, now, self._at, len(last))
+        start, self._at = self._at, ahead + 1 if len(now) == len(last) else len(now)
+        return now[start : self._at]
 
     def finish(self, saved: bytes) -> bytes:
         """The text that is new in `saved`, a snapshot that may be a little older than the

@@ -110,7 +110,7 @@ def _facts(
         "attributes": remoteproc.attributes(host, core.instance),
         "cgroup": cgroup.path_for(group, container),
         "consoles": list(plan.workload.consoles),
-        "traces": firmware.table.traces() if firmware.table else [],
+        "traces": [(t.name, t.size) for t in firmware.table.traces()] if firmware.table else [],
         "stopTimeout": plan.workload.stop_timeout,
         "creator": _me(host),
         "keeper": None,
@@ -157,6 +157,7 @@ def _start_keeper(
     except BaseException:
         os.close(go_to)
         _reap_child(host, pid)
+        remoteproc.unstage(host, record.core)
         raise
     os.close(go_to)
     os.close(ready_from)

@@ -163,6 +163,8 @@ class Keeper:
         job, host, record = self._job, self._host, self._record
         os.setsid()
         os.chdir("/")
+        with open("/proc/self/comm", "w", encoding="ascii") as comm:
+            comm.write("hetoci-keeper")
         self._close_strangers()
         self._catch_signals()
         start = host.start_time(os.getpid()) or ""
@@ -269,17 +271,17 @@ class Keeper:
         os.close(descriptor)
 
     def _plan_consoles(self) -> None:
-        names = self._record.data["traces"]
+        traces = self._record.data["traces"]
         consoles = self._record.data["consoles"]
-        for number, name in enumerate(names):
+        for number, (name, size) in enumerate(traces):
             if name == EXIT_RECORD:
                 self._exit_trace = number
             elif "trace" in consoles:
-                self._traces[number] = console.TraceFollower()
-        if names and not self._host.exists(remoteproc.DEBUG):
+                self._traces[number] = console.TraceFollower(size)
+        if traces and remoteproc.trace(self._host, self._core, 0) is None:
             self._complain(
-                f"no log from the firmware's trace buffers: {remoteproc.DEBUG} is missing"
-                " (mount debugfs at /sys/kernel/debug)"
+                "the firmware's trace buffers cannot be read, so there is no log from them and"
+                f" no exit code: {remoteproc.DEBUG} is missing (mount debugfs) or locked down"
             )
         if "rpmsg-tty" in consoles:
             self._stdin_open = True

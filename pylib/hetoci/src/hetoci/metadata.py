@@ -142,7 +142,7 @@ def _firmware(
             reasons.append(f"{needing[0]} needs {WORKLOAD}=firmware beside it")
         return None
     if kind not in WORKLOADS:
-        reasons.append(f"{WORKLOAD}={kind} is unknown, known are {', '.join(WORKLOADS)}")
+        reasons.append(f"{WORKLOAD}={kind} is unknown, there is: {', '.join(WORKLOADS)}")
         return None
     return FirmwareWorkload(
         _path(values, args, cwd, reasons),
@@ -184,7 +184,7 @@ def _consoles(value: str | None, reasons: list[str]) -> tuple[str, ...]:
     names = tuple(name.strip() for name in value.split(",") if name.strip())
     for name in names:
         if name not in CONSOLES:
-            reasons.append(f"{CONSOLE} names {name!r}, known are {', '.join(CONSOLES)}")
+            reasons.append(f"{CONSOLE} names {name!r}, there are: {', '.join(CONSOLES)}")
     return names
 
 

@@ -112,7 +112,22 @@ def objections(core: Core, firmware: Firmware, allowed: Sequence[str]) -> list[s
         reasons.extend(_misplaced(parsed.segments, core.memory))
     if firmware.table is not None:
         reasons.extend(_bad_resources(firmware.table, core))
+        reasons.extend(_stale_exit_record(firmware.table, parsed.segments))
     return reasons
+
+
+def _stale_exit_record(table: ResourceTable, segments: Sequence[Segment]) -> list[str]:
+    """Memory outside the segments keeps what the last firmware left in it: an exit record
+    there could end the container before it has begun."""
+    return [
+        f"{entry} lies in no segment, so it would not be empty at the start; place it in .bss"
+        for entry in table.traces()
+        if entry.name == rsctable.EXIT_RECORD
+        and not any(
+            s.address <= entry.address and entry.address + entry.size <= s.address + s.memory_size
+            for s in segments
+        )
+    ]
 
 
 def _segment_list(segments: Sequence[Segment]) -> str:

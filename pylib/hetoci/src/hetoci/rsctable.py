@@ -62,9 +62,9 @@ class ResourceTable:
     def __init__(self, entries: Sequence[Entry]) -> None:
         self.entries = tuple(entries)
 
-    def traces(self) -> list[str]:
-        """Names of the trace buffers; the n-th is debugfs' `trace<n>`."""
-        return [entry.name for entry in self.entries if entry.kind == TRACE]
+    def traces(self) -> list[Entry]:
+        """The trace buffers; the n-th is debugfs' `trace<n>`."""
+        return [entry for entry in self.entries if entry.kind == TRACE]
 
 
 def parse(table: bytes, where: str) -> ResourceTable:

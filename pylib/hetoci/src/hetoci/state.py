@@ -52,7 +52,7 @@ class Record:
 
     id, root, bundle, rootfs, created (RFC 3339), annotations, hooks, core (instance),
     coreName, staged (path) or null, attributes (sysfs values to put back), cgroup or null,
-    consoles, traces (names), stopTimeout (s), creator and keeper ([pid, start time] or
+    consoles, traces ([name, size] each), stopTimeout (s), creator and keeper ([pid, start time] or
     null), committed (create has reported success).
     """
 

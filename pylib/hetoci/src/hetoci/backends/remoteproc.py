@@ -27,9 +27,6 @@ DEBUG = "/sys/kernel/debug/remoteproc"
 FIRMWARE_PATH = "/sys/module/firmware_class/parameters/path"
 OWN_FIRMWARE = f"{RUN}/firmware"
 
-#: Staged files begin with this, so that a core that runs one is known to be ours.
-STAGED_PREFIX = "hetoci-"
-
 _ARM32 = ((32, EM_ARM),)
 _TCM = (("atcm", 0x0, 0x10000), ("btcm", 0x20000, 0x10000))  # xlnx_r5_remoteproc.c, no `reg`
 _R5F = CoreType("Cortex-R5F", _ARM32, memory_from_tree=True, default_memory=_TCM)
@@ -128,8 +125,9 @@ def state(host: Host, instance: str) -> str:
 
 
 def staged_name(instance: str) -> str:
-    """File name of the firmware staged for `instance`; its claim makes the name exclusive."""
-    return f"{STAGED_PREFIX}{instance}.elf"
+    """File name of the firmware staged for `instance`: exclusive, because the claim is, and
+    a mark by which a core that runs it is known to be ours."""
+    return f"hetoci-{instance}.elf"
 
 
 def stage(host: Host, instance: str, image: bytes) -> tuple[str, str]:
@@ -168,18 +166,23 @@ def stage(host: Host, instance: str, image: bytes) -> tuple[str, str]:
     return path, name
 
 
-def staged_files(host: Host) -> list[str]:
-    """Paths of all firmware files that hetoci has staged."""
+def _staged_paths(host: Host, instance: str) -> list[str]:
     custom = host.text(FIRMWARE_PATH) or ""
     directories = [OWN_FIRMWARE]
     if custom and custom != OWN_FIRMWARE:
         directories.append(f"{custom.rstrip('/')}/hetoci")
-    return [
-        f"{directory}/{name}"
-        for directory in directories
-        for name in host.listing(directory)
-        if name.startswith(STAGED_PREFIX)
-    ]
+    return [f"{directory}/{staged_name(instance)}" for directory in directories]
+
+
+def is_staged(host: Host, instance: str) -> bool:
+    """True if firmware of ours lies ready for `instance`."""
+    return any(host.exists(path) for path in _staged_paths(host, instance))
+
+
+def unstage(host: Host, instance: str) -> None:
+    """Remove what is staged for `instance`; the caller holds its claim."""
+    for path in _staged_paths(host, instance):
+        host.remove(path)
 
 
 # activate and deactivate

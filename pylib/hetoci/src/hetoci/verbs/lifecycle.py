@@ -194,9 +194,9 @@ def _signal(pid: int, number: int) -> None:
 
 def _stop_core(host: Host, record: Record) -> None:
     # Stopping takes the trace buffers away: keep their text for the keeper's last look.
-    for number, name in enumerate(record.data["traces"]):
+    for number in range(len(record.data["traces"])):
         text = remoteproc.trace(host, record.core, number)
-        if text is not None and name:
+        if text is not None:
             host.put(f"{record.directory}/trace{number}.last", text)
     host.checkpoint("kill:saved")
     remoteproc.stop(host, record.core)

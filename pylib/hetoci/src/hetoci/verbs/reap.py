@@ -69,26 +69,18 @@ def sweep(host: Host, *, thorough: bool) -> tuple[list[str], list[str]]:
 
 def _ours(host: Host) -> list[str]:
     """Cores that run firmware of ours or for which some is staged."""
-    instances = {
-        path.rpartition("/")[2][len(remoteproc.STAGED_PREFIX) : -len(".elf")]
-        for path in remoteproc.staged_files(host)
-        if path.endswith(".elf")
-    }
-    for name in host.listing(remoteproc.CLASS):
-        if remoteproc.runs_ours(host, name) and remoteproc.state(host, name) in OCCUPIED_STATES:
-            instances.add(name)
-    return sorted(instances)
+    return [
+        name
+        for name in host.listing(remoteproc.CLASS)
+        if remoteproc.is_staged(host, name)
+        or (remoteproc.runs_ours(host, name) and remoteproc.state(host, name) in OCCUPIED_STATES)
+    ]
 
 
 def free_core(host: Host, instance: str, attributes: Mapping[str, str]) -> list[str]:
     """Stop the core if it runs firmware of ours that nobody holds, remove what is staged for
     it and put its sysfs attributes back; what failed, in sentences."""
-    staged = [
-        path
-        for path in remoteproc.staged_files(host)
-        if path.endswith("/" + remoteproc.staged_name(instance))
-    ]
-    if not staged and not remoteproc.runs_ours(host, instance):
+    if not remoteproc.is_staged(host, instance) and not remoteproc.runs_ours(host, instance):
         return []
     start = host.start_time(os.getpid()) or ""
     try:
@@ -103,8 +95,7 @@ def free_core(host: Host, instance: str, attributes: Mapping[str, str]) -> list[
             remoteproc.stop(host, instance)
             remoteproc.restore(host, instance, attributes)
             remoteproc.keep_on_release(host, instance)
-        for path in staged:
-            host.remove(path)
+        remoteproc.unstage(host, instance)
     except HetociError as error:
         failures.append(str(error))
     except OSError as error:

@@ -134,7 +134,7 @@ def _deb(debs: Path, name: str) -> Path:
 
 def _kernel(debs: Path) -> Path:
     deb = _deb(debs, PACKAGES["source"])
-    key = cache.digest_of([deb, *kernel.fragments(), MODULES / "kernel.py"])
+    key = cache.digest_of([deb, *kernel.fragments(), cache.code(MODULES / "kernel.py")])
 
     def make(folder: Path) -> None:
         with step("kernel", f"building Linux {debian.version_of(deb)} (about 5 minutes)") as now:
@@ -150,7 +150,7 @@ def _rootfs(pins: dict[str, str]) -> Path:
             rootfs.BOARD / "packages.txt",
             rootfs.BOARD / "customize.sh",
             rootfs.BOARD / "base",
-            MODULES / "rootfs.py",
+            cache.code(MODULES / "rootfs.py"),
             json.dumps(pins, sort_keys=True),
         ]
     )
@@ -170,7 +170,7 @@ def _silicon() -> Path:
         with step("silicon", "building the EL3 firmware, bitstreams and overlays"):
             silicon.build(folder, _log("silicon"))
 
-    key = cache.digest_of([*silicon.sources(), MODULES / "silicon.py", _compilers()])
+    key = cache.digest_of([*silicon.sources(), cache.code(MODULES / "silicon.py"), _compilers()])
     return cache.artefact("silicon", key, make)
 
 
@@ -188,7 +188,7 @@ def _images(found: dict[str, Path]) -> Path:
             recipes,
             paths.tree() / devicetree.VBOARD / "include",
             busybox,
-            MODULES / "images.py",
+            cache.code(MODULES / "images.py"),
             _compilers(),
         ]
     )
@@ -213,7 +213,7 @@ def _parts(found: dict[str, Path]) -> Path:
             tree / "pylib/hetoci",
             tree / kernel.MODULE,
             rootfs.BOARD / "parts",
-            MODULES / "parts.py",
+            cache.code(MODULES / "parts.py"),
         ]
     )
 
@@ -237,7 +237,7 @@ def _trees(kernel_folder: Path) -> Path:
         [
             paths.tree() / devicetree.VBOARD / "dts",
             paths.tree() / devicetree.VBOARD / "include",
-            MODULES / "devicetree.py",
+            cache.code(MODULES / "devicetree.py"),
             run.output([devicetree.QEMU, "--version"]),
             str(size),
         ]

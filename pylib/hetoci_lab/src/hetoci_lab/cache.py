@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """A cache by content: an artefact's folder is named by the hash of everything it is made from."""
 
+import ast
 import fcntl
 import hashlib
 import json
@@ -33,6 +34,11 @@ def digest_of(parts: Iterable[str | bytes | Path]) -> str:
             data = part.encode() if isinstance(part, str) else part
             total.update(hashlib.sha256(data).digest())
     return total.hexdigest()[:20]
+
+
+def code(module: Path) -> str:
+    """Return what a Python module does, as a digest part: comments and layout do not count."""
+    return ast.dump(ast.parse(module.read_text()))
 
 
 def artefact(kind: str, key: str, make: Callable[[Path], None]) -> Path:

@@ -3,7 +3,6 @@
 
 import os
 import socket
-import struct
 import subprocess
 import time
 from pathlib import Path
@@ -114,15 +113,3 @@ def quit_politely(child: "subprocess.Popen[bytes]") -> None:
         except subprocess.TimeoutExpired:
             child.kill()
             child.wait()
-
-
-def image_size(kernel: Path) -> int:
-    """Return the size in memory that an arm64 Image's header asks for, in bytes.
-
-    Source: Linux, Documentation/arch/arm64/booting.rst (image_size at offset 16).
-    """
-    with kernel.open("rb") as file:
-        header = file.read(64)
-    if len(header) < 64 or header[56:60] != b"ARM\x64":
-        raise LabError(f"{kernel} is not an arm64 Image.")
-    return int(struct.unpack_from("<Q", header, 16)[0])

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 # Builds one Cortex-R5 firmware. A recipe's Makefile sets NAME and SOURCES and
-# includes this file; `make CROSS_COMPILE=arm-none-eabi- O=<dir>` gives <dir>/NAME.elf.
+# includes this file; `make CROSS_COMPILE=arm-none-eabi- O=<dir>` gives <dir>/NAME.elf,
+# and <dir>/labels.json for the image, from the Containerfile beside src/.
 
 R5_DIR := $(patsubst %/,%,$(dir $(lastword $(MAKEFILE_LIST))))
 VBOARD_INCLUDE ?= $(R5_DIR)/../../../meta-hetoci/recipes-bsp/vboard/files/include
@@ -8,6 +9,7 @@ VBOARD_INCLUDE ?= $(R5_DIR)/../../../meta-hetoci/recipes-bsp/vboard/files/includ
 CROSS_COMPILE ?= arm-none-eabi-
 CC := $(CROSS_COMPILE)gcc
 O ?= build
+CONTAINERFILE := $(wildcard ../Containerfile)
 
 ARCH_FLAGS := -mcpu=cortex-r5 -marm -mfloat-abi=soft -mno-unaligned-access
 CPPFLAGS := -I$(R5_DIR) -I$(VBOARD_INCLUDE)
@@ -21,7 +23,12 @@ R5_SOURCES := start.S clock.c console.c format.c ipi.c mem.c outcome.c resources
 OBJECTS := $(R5_SOURCES:%=$(O)/r5/%.o) $(SOURCES:%=$(O)/%.o)
 
 .PHONY: all clean
-all: $(O)/$(NAME).elf
+all: $(O)/$(NAME).elf $(CONTAINERFILE:%=$(O)/labels.json)
+
+$(O)/labels.json: $(CONTAINERFILE) $(R5_DIR)/../labels.py
+	@mkdir -p $(@D)
+	$(R5_DIR)/../labels.py $< >$@.tmp
+	mv $@.tmp $@
 
 $(O)/$(NAME).elf: $(OBJECTS) $(O)/link.ld
 	$(CC) $(ARCH_FLAGS) $(LDFLAGS) -Wl,-T,$(O)/link.ld -o $@ $(OBJECTS) -lgcc
@@ -39,6 +46,7 @@ $(O)/%.o: %
 	$(CC) $(ARCH_FLAGS) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 clean:
-	rm -rf $(O)/r5 $(O)/link.ld $(SOURCES:%=$(O)/%.o) $(SOURCES:%=$(O)/%.d) $(O)/$(NAME).elf
+	rm -rf $(O)/r5 $(O)/link.ld $(SOURCES:%=$(O)/%.o) $(SOURCES:%=$(O)/%.d) \
+		$(O)/$(NAME).elf $(O)/labels.json
 
 -include $(OBJECTS:.o=.d)

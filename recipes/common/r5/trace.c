@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "barrier.h"
@@ -19,7 +20,9 @@ static struct {
 /* Keeps a NUL from ending the log, and control characters away from terminals. */
 static char shown(char c)
 {
-	return (c >= ' ' && c != 0x7f) || c == '\n' || c == '\t' ? c : '?';
+	bool control = (unsigned char)c < ' ' || c == 0x7f;
+
+	return control && c != '\n' && c != '\t' ? '?' : c;
 }
 
 /*

@@ -18,7 +18,7 @@
 #define ICC_SRE_EL2	S3_4_C12_C9_5
 #define ICC_IGRPEN1_EL3	S3_6_C12_C12_7
 
-#define FRAME		176		/* x0-x18, x29, x30; a multiple of 16 */
+#define FRAME		192		/* x0-x18, x29, x30, ELR, SPSR; a multiple of 16 */
 
 	.section .start, "ax"
 	.globl	_start
@@ -99,12 +99,18 @@ lower_sync:
 	stp	x16, x17, [sp, #128]
 	stp	x18, x29, [sp, #144]
 	str	x30, [sp, #160]
+	mrs	x1, elr_el3		/* a fault of probe_read() overwrites both */
+	mrs	x2, spsr_el3
+	stp	x1, x2, [sp, #168]
 	mrs	x1, esr_el3
 	lsr	x1, x1, #26
 	cmp	x1, #0x17		/* exception class: SMC from AArch64 */
 	b.ne	unexpected
 	mov	x0, sp
 	bl	smc_handler
+	ldp	x1, x2, [sp, #168]
+	msr	elr_el3, x1
+	msr	spsr_el3, x2
 	ldp	x0, x1, [sp]
 	ldp	x2, x3, [sp, #16]
 	ldp	x4, x5, [sp, #32]

@@ -71,7 +71,8 @@ uint32_t pl_dma(uint32_t slot, uint32_t address, uint32_t bytes, uint32_t align,
 	uint32_t base = VB_PL_DMA_BASE + slot * VB_PL_DMA_SIZE;
 	uint32_t offset = address - base;
 
-	if (address % align != 0 || address < base || offset > VB_PL_DMA_SIZE)
+	if (address % align != 0 || address < base || offset > VB_PL_DMA_SIZE ||
+	    (offset == VB_PL_DMA_SIZE && bytes != 0))
 		return PL_ERROR_ADDRESS;
 	if (bytes > VB_PL_DMA_SIZE - offset)
 		return PL_ERROR_LENGTH;

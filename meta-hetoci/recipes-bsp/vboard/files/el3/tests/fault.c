@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+/* A design for the tests: takes the exception that CTRL names (shell.h, SHELL_SLOT_FAULT). */
+#include "pl.h"
+
+static void init(uint32_t slot)
+{
+	pl_regs(slot)[PL_REG_ID] = 0x544c4146;
+}
+
+static uint32_t step(uint32_t slot)
+{
+	switch (pl_regs(slot)[PL_REG_CTRL]) {
+	case 1:
+		__asm__ volatile("udf #0");
+		break;
+	case 2:
+		__asm__ volatile("svc #0");
+		break;
+	case 3:
+		((void (*)(void))0xb0000000)();
+		break;
+	case 4:
+		*(volatile uint32_t *)0xb0000000 = 0;
+		break;
+	}
+	return 0;
+}
+
+PL_DESIGN(init, step);

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: MIT */
+/* Designs that misbehave: an exception costs the slot, an endless step the shell; EL3 lives on. */
+#include "shell.h"
+#include "test.h"
+
+#define ID_FAULT	0x544c4146
+#define ID_HANG		0x474e4148
+#define TIMEOUT		2006
+
+static uint64_t state_word(uint32_t slot)
+{
+	return VB_SHELL_REGS_BASE + 4 * SHELL_REG_SLOT(slot);
+}
+
+static bool neighbour_works(void)
+{
+	fill_dma(1, 4096, 11);
+	start_sha256(1, DMA(1), 4096, 0, 0);
+	return end_job(1) == PL_STATUS_DONE && sha256_right(1, DMA(1), 4096, 0);
+}
+
+static void fault(uint32_t kind, const char *text)
+{
+	decouple(2);
+	load_image(FAULT_2, PARTIAL);
+	couple(2);
+	check(has_id(2, ID_FAULT), "the design runs");
+	set_reg(2, PL_REG_CTRL, kind);
+	check(becomes(state_word(2), ~0u, SHELL_STATE_FAULTED, 2000), text);
+	check_equal(shell_reg(SHELL_REG_SLOT(2) + SHELL_SLOT_FAULT), kind, "its kind is reported");
+	check_equal(reg(2, PL_REG_ID), PL_DEAD, "its window is dead");
+	check(neighbour_works(), "the neighbour works on");
+}
+
+static void faults(void)
+{
+	uint32_t pc;
+
+	fault(1, "an undefined instruction costs the slot");
+	pc = shell_reg(SHELL_REG_SLOT(2) + SHELL_SLOT_FAULT_PC) - VB_SLOT_CODE_BASE;
+	check(pc / VB_SLOT_CODE_SIZE == 2, "its address is reported");
+	fault(2, "so does a supervisor call");
+	fault(3, "a jump out of memory");
+	check_equal(shell_reg(SHELL_REG_SLOT(2) + SHELL_SLOT_FAULT_PC), 0xb0000000, "its address is reported");
+	fault(4, "an access out of memory");
+	decouple(2);
+	check(becomes(state_word(2), ~0u, SHELL_STATE_ISOLATED | SHELL_DECOUPLED, 2000), "decoupling ends the fault");
+	couple(2);
+	check(has_id(2, ID_FAULT), "coupled again, the design runs again");
+	check_equal(load_image(SHA256_1, PARTIAL), 2001, "the neighbour's slot, in use, can't be loaded");
+}
+
+static void hang(void)
+{
+	uint64_t start;
+
+	decouple(2);
+	load_image(HANG_2, PARTIAL);
+	couple(2);
+	check(has_id(2, ID_HANG), "a design that will hang runs");
+	set_reg(2, PL_REG_CTRL, 1);
+	check(becomes(VB_SLOT_REGS_BASE + 2 * VB_REGS_SIZE + 4 * PL_REG_WORK, ~0u, 1, 2000), "it hangs");
+	decouple(0);
+	start = now_ms();
+	check_equal(load_image(VADD_0, PARTIAL), TIMEOUT, "a load then times out");
+	check(now_ms() - start < 8000, "in bounded time");
+	check_equal(load_image(SHELL, FULL), 0, "a full load brings the logic back");
+	check_equal(load_image(VADD_0, PARTIAL), 0, "and slots load again");
+	couple(0);
+	check(has_id(0, ID_VADD), "and run");
+}
+
+static void bad_designs(void)
+{
+	struct bitstream_header *h = (void *)STAGE;
+	uint32_t bytes = stage(VADD_0), out[3];
+
+	decouple(0);
+	h->entry += 4;
+	reseal();
+	check_equal(load(bytes, PARTIAL), 2000, "a design without an entry table is refused");
+	check_equal(shell_reg(SHELL_REG_SLOT(0) + SHELL_SLOT_STATE), SHELL_STATE_EMPTY | SHELL_DECOUPLED,
+		    "its slot is left empty");
+	bytes = stage(SHELL);
+	write32(STAGE + sizeof(*h), 0xeafffffe);	/* b . */
+	reseal();
+	check_equal(load(bytes, FULL), TIMEOUT, "a shell that does not come up times out");
+	eemi(23, 0, 0, 0, 0, out);
+	check_equal(out[0], 0x7, "DONE is low then");
+	check_equal(reg(0, 0), PL_DEAD, "the windows are dead");
+	check_equal(load_image(SHELL, FULL), 0, "a good shell still loads");
+}
+
+void test_faults(void)
+{
+	group("faults");
+	load_image(SHELL, FULL);
+	load_image(SHA256_1, PARTIAL);
+	couple(1);
+	check(has_id(1, ID_SHA256), "a neighbour runs");
+	faults();
+	hang();
+	bad_designs();
+}

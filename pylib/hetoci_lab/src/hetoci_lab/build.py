@@ -213,6 +213,7 @@ def _parts(found: dict[str, Path]) -> Path:
             tree / "pylib/hetoci",
             tree / kernel.MODULE,
             rootfs.BOARD / "parts",
+            rootfs.BOARD / "masked.txt",
             cache.code(MODULES / "parts.py"),
         ]
     )
@@ -268,6 +269,7 @@ def _assemble(found: dict[str, Path]) -> Path:
         "linux.dtb": found["trees"] / "linux.dtb",
         "xen.dtb": found["trees"] / "xen.dtb",
         "id_ed25519": found["keys"] / "id_ed25519",
+        "bitstreams": found["silicon"],
     }
     for name, target in links.items():
         (board / name).symlink_to(target)
@@ -279,7 +281,7 @@ def _assemble(found: dict[str, Path]) -> Path:
     files = {
         name: hashlib.sha256((board / name).read_bytes()).hexdigest()
         for name in sorted([*links, "xen"])
-        if name != "id_ed25519"
+        if (board / name).is_file() and name != "id_ed25519"
     }
     manifest = {
         "suite": debian.SUITE,

@@ -11,7 +11,9 @@ VBOARD = Path("meta-hetoci/recipes-bsp/vboard/files")
 QEMU = "qemu-system-aarch64"
 MACHINE = "xlnx-versal-virt"
 MEMORY = "2G"
+# Mitigations guard against speculation, which an emulator does not do.
 COMMON_BOOTARGS = (
+    "mitigations=off "
     "root=/dev/vda ro init=/usr/lib/vboard/init "
     "ip=10.0.2.15::10.0.2.2:255.255.255.0:vboard:eth0:off "
     "uio_pdrv_genirq.of_id=generic-uio"

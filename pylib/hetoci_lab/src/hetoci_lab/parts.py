@@ -65,11 +65,17 @@ def _ssh(root: Path, keys: Path) -> None:
 
 
 def _enable(root: Path) -> None:
-    """Enable the units that came with the parts, as `systemctl enable` would."""
-    wants = root / "etc/systemd/system/multi-user.target.wants"
+    """Enable the units that came with the parts and mask those in board/masked.txt."""
+    etc = root / "etc/systemd"
+    wants = etc / "system/multi-user.target.wants"
     wants.mkdir(parents=True)
     for unit in sorted((root / "usr/lib/systemd/system").glob("*.service")):
         (wants / unit.name).symlink_to(f"/usr/lib/systemd/system/{unit.name}")
+    for line in (rootfs.BOARD / "masked.txt").read_text().splitlines():
+        if line and not line.startswith("#"):
+            mask = etc / line
+            mask.parent.mkdir(parents=True, exist_ok=True)
+            mask.symlink_to("/dev/null")
 
 
 def _pack(root: Path, archive: Path) -> None:

@@ -25,15 +25,3 @@ mkdir -p "$root/mnt" "$root/var/lib/containerd"
 rm -f "$root"/etc/ssh/ssh_host_*_key* "$root/etc/machine-id" "$root/etc/hostname"
 rm -rf "$root"/var/log/journal
 : > "$root/etc/machine-id"
-
-# Units that only cost time on a board that lives for minutes.
-for unit in apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer \
-	e2scrub_reap.service fstrim.timer systemd-timesyncd.service systemd-pstore.service \
-	getty@tty1.service remote-fs.target systemd-hwdb-update.service \
-	systemd-journal-catalog-update.service systemd-update-done.service ldconfig.service \
-	systemd-firstboot.service systemd-sysusers.service systemd-machine-id-commit.service \
-	systemd-boot-random-seed.service systemd-network-generator.service \
-	systemd-tpm2-setup-early.service systemd-tpm2-setup.service \
-	sys-kernel-tracing.mount dev-hugepages.mount systemd-logind.service; do
-	ln -sf /dev/null "$root/etc/systemd/system/$unit"
-done

@@ -140,6 +140,8 @@ class Rproc:
             word, _, rest = line.partition(" ")
             if word == "say":
                 self.say(0, rest + "\n", run)
+            elif word == "flood":
+                self.say(0, "x" * int(rest), run)
             elif word == "sleep":
                 time.sleep(float(rest))
             elif word in ("exit", "fault"):

@@ -50,6 +50,11 @@ class Claim:
         """Let go in this process; the lock stays while a forked keeper still has it."""
         os.close(self.descriptor)
 
+    def give_up(self) -> None:
+        """Free the claim, and leave no trace of having held it."""
+        os.ftruncate(self.descriptor, 0)
+        os.close(self.descriptor)
+
 
 def _write(descriptor: int, holder: Holder) -> None:
     line = f"{holder.container}\t{holder.root}\t{holder.pid}\t{holder.start}\n".encode()
@@ -71,7 +76,9 @@ def holder_of(host: Host, key: str) -> Holder | None:
         noted = _parse(host.read(f"{DIRECTORY}/{key}", 4096))
     except OSError:
         return None
-    return noted if noted and host.alive(noted.pid, noted.start) else None
+    if noted is None or noted.container == REAPER or not host.alive(noted.pid, noted.start):
+        return None
+    return noted
 
 
 def acquire(host: Host, key: str, holder: Holder) -> Claim:

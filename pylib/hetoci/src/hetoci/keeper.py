@@ -227,7 +227,7 @@ class Keeper:
             for descriptor, _events in waiter.poll():
                 if descriptor == self._wake:
                     os.read(self._wake, 64)
-                    self._forget(128 + self._signal)
+                    self._forget(128 + self._signal_sent())
                 elif os.read(self._job.go, 1):
                     os.close(self._job.go)
                     return
@@ -316,8 +316,13 @@ class Keeper:
             elif not events & select.POLLIN:  # hang-up or error, and nothing left to read
                 self._close_terminal(descriptor)
         if self._signal:
-            raise Ended(128 + self._signal)
+            raise Ended(128 + self._signal_sent())
         return commands
+
+    def _signal_sent(self) -> int:
+        """The signal that ends the container: what kill noted, else what we got; 0 if none."""
+        noted = self._host.text(f"{self._record.directory}/{state.SIGNAL}") or ""
+        return int(noted) if noted.isdecimal() else self._signal
 
     def _copy_output(self) -> bool:
         if self._out.pending:
@@ -409,9 +414,9 @@ class Keeper:
         now = remoteproc.state(self._host, self._core)
         if now == "running":
             return
-        sent = self._host.text(f"{self._record.directory}/{state.SIGNAL}")
-        if sent and sent.isdecimal():
-            raise Ended(128 + int(sent))
+        sent = self._signal_sent()
+        if sent:
+            raise Ended(128 + sent)
         if now == "crashed":
             raise Ended(FAULT, f"the kernel reports that core {self._core} crashed")
         if now in OCCUPIED_STATES:

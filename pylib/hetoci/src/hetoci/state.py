@@ -10,7 +10,6 @@ from __future__ import annotations
 import errno
 import os
 
-from . import fastjson
 from .errors import NoContainer, StateError
 from .host import RUN, quote_component
 
@@ -174,6 +173,8 @@ def load(host: Host, root: str, container: str) -> Record:
 
 
 def _read(host: Host, where: str) -> Record | None:
+    from . import fastjson
+
     try:
         data = fastjson.loads(host.read(f"{where}/{RECORD}").decode())
     except (OSError, ValueError):

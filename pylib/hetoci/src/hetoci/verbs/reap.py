@@ -101,7 +101,7 @@ def free_core(host: Host, instance: str, attributes: Mapping[str, str]) -> list[
     except OSError as error:
         failures.append(f"cannot free core {instance}: {explain(error)}")
     finally:
-        claim.release()
+        claim.give_up()
     return failures
 
 

@@ -73,7 +73,7 @@ def _memory(core: Core) -> str:
 def _holder(core: Core) -> str:
     if core.holder is not None:
         return str(core.holder)
-    return "-" if core.state == "offline" else "somebody else"
+    return "free" if core.state == "offline" else "somebody else"
 
 
 def plan(host: Host, line: CommandLine) -> int:

@@ -183,7 +183,7 @@ def _board(root: Path, cores: int) -> Iterator[Board]:
     made = Board(root, cores)
     yield made
     for record in (root / "run/hetoci/containers").glob("*/*/record.json"):
-        keeper = json.loads(record.read_text())["keeper"]
+        keeper = json.loads(record.read_text()).get("keeper")
         if keeper and made.host.alive(*keeper):
             os.kill(keeper[0], 9)
             os.waitpid(keeper[0], 0)

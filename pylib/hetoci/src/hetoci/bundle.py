@@ -122,7 +122,10 @@ def _walk(rootfs: str, path: str) -> int:
     """An O_PATH descriptor of what `path` means below `rootfs`, every component looked up
     without following links, so that no link and no `..` can lead out."""
     flags = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
-    stack = [os.open(rootfs, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)]
+    try:
+        stack = [os.open(rootfs, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)]
+    except OSError as error:
+        raise BundleError(f"cannot open the image at {rootfs}: {explain(error)}") from error
     todo = [part for part in path.split("/") if part and part != "."]
     links = 0
     try:
@@ -168,8 +171,6 @@ def image_labels(host: Host, bundle: Bundle) -> dict[str, Any]:
         raw = read_inside(host, bundle.rootfs, LABELS_FILE, LABELS_LIMIT)
     except FileNotFoundError:
         return {}
-    except OSError as error:
-        raise BundleError(f"cannot read {bundle.rootfs}: {explain(error)}") from error
     try:
         labels = fastjson.loads(raw.decode())
     except (ValueError, UnicodeDecodeError) as error:

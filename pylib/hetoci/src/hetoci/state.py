@@ -116,8 +116,11 @@ class Record:
         return self.host.exists(f"{self.directory}/{name}")
 
     def mark(self, name: str, text: str = "") -> None:
-        """Set the mark `name`."""
-        self.host.put(f"{self.directory}/{name}", text.encode())
+        """Set the mark `name`; without effect if the container has just been forgotten."""
+        try:
+            self.host.put(f"{self.directory}/{name}", text.encode())
+        except FileNotFoundError:
+            return
 
     def state(self, status: str | None = None) -> dict[str, Any]:
         """The state object of runtime-spec 1.2, with runc's additions."""
@@ -179,7 +182,7 @@ def _read(host: Host, where: str) -> Record | None:
         data = fastjson.loads(host.read(f"{where}/{RECORD}").decode())
     except (OSError, ValueError):
         return None
-    return Record(host, where, data) if isinstance(data, dict) else None
+    return Record(host, where, data) if isinstance(data, dict) and "core" in data else None
 
 
 def records(host: Host) -> Iterator[Record]:

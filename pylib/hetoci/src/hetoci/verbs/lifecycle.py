@@ -62,8 +62,8 @@ def _ask_keeper(host: Host, record: Record, command: str) -> str:
     reply = f"reply.{os.getpid()}"
     path = f"{record.directory}/{reply}"
     host.remove(path)
-    os.mkfifo(host.path(path), 0o600)
     try:
+        os.mkfifo(host.path(path), 0o600)
         answer = host.open(path, os.O_RDONLY | os.O_NONBLOCK)
         keeper_process = os.pidfd_open(record.keeper)
         control = host.open(f"{record.directory}/{state.CONTROL}", os.O_WRONLY | os.O_NONBLOCK)

@@ -7,6 +7,7 @@ import ctypes
 import json
 import os
 import select
+import signal
 import subprocess
 import sys
 import time
@@ -182,9 +183,7 @@ def two_cores(tmp_path: Path) -> Iterator[Board]:
 def _board(root: Path, cores: int) -> Iterator[Board]:
     made = Board(root, cores)
     yield made
-    for record in (root / "run/hetoci/containers").glob("*/*/record.json"):
-        keeper = json.loads(record.read_text()).get("keeper")
-        if keeper and made.host.alive(*keeper):
-            os.kill(keeper[0], 9)
-            os.waitpid(keeper[0], 0)
+    for child in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split():
+        os.kill(int(child), signal.SIGKILL)  # keepers that the test did not end
+        os.waitpid(int(child), 0)
     made.kernel.close()

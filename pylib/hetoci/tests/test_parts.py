@@ -97,6 +97,7 @@ def test_the_shipped_configuration_is_the_default() -> None:
             [b"abcdefgh", b"XYcdefgh", b"XYZVWUTS", b"12ZVWUTS"],
             b"abcdefghXYZVWUTS12",
         ),
+        ("loses its last byte when it is full", [b"abcdefgh", b"abcdefg"], b"abcdefghabcdefg"),
         ("keeps a NUL at the end", [b"abcdefg", b"XYcdefg"], b"abcdefgXY"),
     ],
 )

@@ -45,7 +45,7 @@ class TraceFollower:
         if now.startswith(last) and self._at == len(last):
             start, self._at = self._at, len(now)
             return now[start:]
-        if len(now) < self._size - 1:  # not full: cleared, and written again from the start
+        if len(now) < max(len(last), self._size - 1):  # cleared, and written from the start
             self._at = len(now)
             return now
         behind = _last_difference(last, now, 0, self._at)

@@ -69,13 +69,19 @@ static uint64_t decoupler(uint32_t slot)
 	return VB_DECOUPLER_BASE + (uint64_t)slot * VB_REGS_SIZE;
 }
 
-/* No logic: windows dead, decouplers engaged, no program anywhere. */
-static void blank(void)
+/* No logic to be seen: windows dead, decouplers engaged. */
+static void blank_windows(void)
 {
 	fill_words(VB_SLOT_REGS_BASE, DEAD, VB_NUM_SLOTS * VB_REGS_SIZE);
 	fill_words(VB_SHELL_REGS_BASE, DEAD, VB_REGS_SIZE);
 	for (uint32_t slot = 0; slot < VB_NUM_SLOTS; slot++)
 		write32(decoupler(slot), DECOUPLED);
+	barrier();
+}
+
+/* Only while R5_1 does not run any of them. */
+static void clear_programs(void)
+{
 	memset((void *)VB_SHELL_CODE_BASE, 0, VB_SHELL_CODE_SIZE);
 	memset((void *)VB_SLOT_CODE_BASE, 0, VB_NUM_SLOTS * VB_SLOT_CODE_SIZE);
 	barrier();
@@ -84,7 +90,8 @@ static void blank(void)
 void fpga_init(void)
 {
 	fill_words(CTL(0), 0, PAGE);
-	blank();
+	blank_windows();
+	clear_programs();
 }
 
 /* Memory a caller may name: DDR that answers, and is no one else's. */
@@ -184,7 +191,8 @@ static uint32_t start_shell(const struct bitstream_header *h, const void *progra
 	if (!rpu_begin(RPU_1))
 		return refuse(XST_PM_TIMEOUT, 0, "R5_1 did not leave reset");
 	/* Only now is the shell of before certain to be gone. */
-	blank();
+	blank_windows();
+	clear_programs();
 	copy_program(VB_SHELL_CODE_BASE, program, h->length, VB_SHELL_CODE_SIZE);
 	write32(CTL(PLCTL_ALIVE), 0);
 	write32(CTL(PLCTL_TOKEN), token);
@@ -201,11 +209,10 @@ static uint32_t load_full(const struct bitstream_header *h, const void *program)
 
 	pl.done = false;
 	rpu_hold(RPU_1);
-	blank();
 	status = start_shell(h, program);
 	if (status != XST_PM_SUCCESS) {
 		rpu_hold(RPU_1);
-		blank();
+		blank_windows();
 		return status;
 	}
 	pl.done = true;

@@ -7,13 +7,15 @@
  * the preceding assert is still on its way. Hence the stub: a start is repeated until the stub
  * answers. One answer could still come from a core about to be switched off, because the
  * pending assert takes effect at the end of the stub's loop; a second answer can't.
+ * The vector is written at each attempt: QEMU may keep a translation of the old word if the
+ * core ran at address 0 just when it was replaced.
  */
 #include "el3.h"
 #include "plctl.h"
 #include "vboard.h"
 
 #define CTL(offset)		(VB_EL3_SHELL_BASE + (offset))
-#define ATTEMPT_MS		50
+#define ATTEMPT_MS		10
 #define A32_BRANCH		0xea000000u	/* b, from address 0 */
 
 static uint32_t next_ping = 1;
@@ -63,9 +65,9 @@ bool rpu_begin(unsigned int core)
 	bool up;
 
 	write32(CTL(PLCTL_GO), 0);
-	write32(VB_ATCM_BASE, A32_BRANCH | ((uint32_t)(uintptr_t)r5_stub - 8) / 4);
 	do {
 		set_reset(core, true);
+		write32(VB_ATCM_BASE, A32_BRANCH | ((uint32_t)(uintptr_t)r5_stub - 8) / 4);
 		set_reset(core, false);
 		up = answers(ATTEMPT_MS) && answers(ATTEMPT_MS);
 	} while (!up && !passed(deadline));

@@ -94,8 +94,8 @@ static void bad_designs(void)
 void test_faults(void)
 {
 	group("faults");
-	load_image(SHELL, FULL);
-	load_image(SHA256_1, PARTIAL);
+	check_equal(load_image(SHELL, FULL), 0, "the shell loads");
+	check_equal(load_image(SHA256_1, PARTIAL), 0, "a neighbour loads");
 	couple(1);
 	check(has_id(1, ID_SHA256), "a neighbour runs");
 	faults();

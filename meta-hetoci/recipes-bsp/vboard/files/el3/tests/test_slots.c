@@ -110,9 +110,9 @@ static void registers(void)
 void test_slots(void)
 {
 	group("slots");
-	load_image(SHELL, FULL);
-	load_image(VADD_0, PARTIAL);
-	load_image(SHA256_1, PARTIAL);
+	check_equal(load_image(SHELL, FULL), 0, "the shell loads");
+	check_equal(load_image(VADD_0, PARTIAL), 0, "a design loads into slot 0");
+	check_equal(load_image(SHA256_1, PARTIAL), 0, "another into slot 1");
 	couple(0);
 	couple(1);
 	check(has_id(0, ID_VADD) && has_id(1, ID_SHA256), "two accelerators in two slots");

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "mpu.h"
 #include "pl.h"
 #include "plctl.h"
 #include "shell.h"
@@ -234,6 +235,7 @@ void shell_main(void)
 {
 	volatile uint32_t *regs = word(VB_SHELL_REGS_BASE);
 
+	mpu_enable();
 	for (uint32_t i = 0; i < WINDOW_WORDS; i++)
 		regs[i] = 0;
 	regs[SHELL_REG_ID] = PL_SHELL_ID;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* A design for the tests: takes the exception that CTRL names (shell.h, SHELL_SLOT_FAULT). */
+/*
+ * A design for the tests: takes the exception that CTRL names (shell.h, SHELL_SLOT_FAULT).
+ * Its first own register is the address to jump to or to write at.
+ */
 #include "pl.h"
 
 static void init(uint32_t slot)
@@ -17,10 +20,10 @@ static uint32_t step(uint32_t slot)
 		__asm__ volatile("svc #0");
 		break;
 	case 3:
-		((void (*)(void))0xb0000000)();
+		((void (*)(void))pl_regs(slot)[PL_REG_OWN])();
 		break;
 	case 4:
-		*(volatile uint32_t *)0xb0000000 = 0;
+		*(volatile uint32_t *)pl_regs(slot)[PL_REG_OWN] = 0;
 		break;
 	}
 	return 0;

@@ -19,12 +19,14 @@ static bool neighbour_works(void)
 	return end_job(1) == PL_STATUS_DONE && sha256_right(1, DMA(1), 4096, 0);
 }
 
-static void fault(uint32_t kind, const char *text)
+static void fault(uint32_t kind, uint32_t address, const char *text)
 {
 	decouple(2);
 	load_image(FAULT_2, PARTIAL);
 	couple(2);
 	check(has_id(2, ID_FAULT), "the design runs");
+	set_reg(2, PL_REG_OWN, address);
+	barrier();
 	set_reg(2, PL_REG_CTRL, kind);
 	check(becomes(state_word(2), ~0u, SHELL_STATE_FAULTED, 2000), text);
 	check_equal(shell_reg(SHELL_REG_SLOT(2) + SHELL_SLOT_FAULT), kind, "its kind is reported");
@@ -32,17 +34,42 @@ static void fault(uint32_t kind, const char *text)
 	check(neighbour_works(), "the neighbour works on");
 }
 
+static bool fault_pc_in_slot(void)
+{
+	return (shell_reg(SHELL_REG_SLOT(2) + SHELL_SLOT_FAULT_PC) - VB_SLOT_CODE_BASE) / VB_SLOT_CODE_SIZE == 2;
+}
+
+static void jumps(void)
+{
+	static const uint32_t places[] = { 0, VB_EL3_BASE, VB_PL_DMA_BASE, VB_OCM_BASE, VB_KERNEL_BASE, 0xb0000000 };
+
+	for (uint32_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+		fault(3, places[i], "a jump out of the logic's programs");
+		check_equal(shell_reg(SHELL_REG_SLOT(2) + SHELL_SLOT_FAULT_PC), places[i], "its address is reported");
+	}
+}
+
+static void writes(void)
+{
+	static const uint32_t places[] = { 0, VB_EL3_BASE, VB_KERNEL_BASE, VB_RPROC_FW_BASE, VB_CRL_RST_CPU_R5,
+					   VB_PL_VECTORS_BASE, VB_UART0_BASE, 0xb0000000 };
+
+	for (uint32_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+		uint32_t before = i < 4 ? read32(places[i]) : 0;
+
+		fault(4, places[i], "a write out of the logic's memory");
+		check(i >= 4 || read32(places[i]) == before, "it changed nothing there");
+		check(fault_pc_in_slot(), "its address is reported");
+	}
+}
+
 static void faults(void)
 {
-	uint32_t pc;
-
-	fault(1, "an undefined instruction costs the slot");
-	pc = shell_reg(SHELL_REG_SLOT(2) + SHELL_SLOT_FAULT_PC) - VB_SLOT_CODE_BASE;
-	check(pc / VB_SLOT_CODE_SIZE == 2, "its address is reported");
-	fault(2, "so does a supervisor call");
-	fault(3, "a jump out of memory");
-	check_equal(shell_reg(SHELL_REG_SLOT(2) + SHELL_SLOT_FAULT_PC), 0xb0000000, "its address is reported");
-	fault(4, "an access out of memory");
+	fault(1, 0, "an undefined instruction costs the slot");
+	check(fault_pc_in_slot(), "its address is reported");
+	fault(2, 0, "so does a supervisor call");
+	jumps();
+	writes();
 	decouple(2);
 	check(becomes(state_word(2), ~0u, SHELL_STATE_ISOLATED | SHELL_DECOUPLED, 2000), "decoupling ends the fault");
 	couple(2);

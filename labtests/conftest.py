@@ -103,7 +103,8 @@ def board(strategy: Any, target: Any) -> Iterator[Board]:
     try:
         strategy.transition("containers")
     except Exception as error:
-        pytest.exit(f"The board did not boot: {error}", returncode=BOOT_FAILED)
+        reason = error.__cause__ or error
+        pytest.exit(f"The board did not boot: {reason!r}", returncode=BOOT_FAILED)
     yield Board(target.get_driver("SSHDriver"), strategy.power)
     strategy.transition("off")
 

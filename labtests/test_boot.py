@@ -33,7 +33,7 @@ def test_linux_is_dom0_under_xen(board: Board) -> None:
         ("platform/firmware:zynqmp-firmware", "zynqmp_firmware"),
         ("platform/firmware:zynqmp-firmware:pcap", "zynqmp_fpga_manager"),
         ("platform/fpga-region", "of-fpga-region"),
-        ("platform/mailbox", "zynqmp-ipi-mbox"),
+        ("platform/mailbox", "zynqmp-ipi"),
         ("platform/remoteproc@0", "zynqmp_r5_remoteproc"),
     ],
 )

@@ -10,6 +10,8 @@ pytestmark = [pytest.mark.lg_feature("amp"), pytest.mark.lg_feature("containers"
 
 BUNDLE = "/run/bundle"
 ROOT = "--root /run/faults"
+KILL_SHIM = "pkill -9 -f '[c]ontainerd-shim.* -id fw'"
+KILL_CONTAINERD = "systemctl kill --kill-whom=main -s KILL containerd"
 
 
 def until_free(board: Board) -> None:
@@ -95,14 +97,14 @@ def test_the_keeper_killed_under_containerd(clean_board: Board) -> None:
 
 def test_the_shim_killed(clean_board: Board) -> None:
     started(clean_board, "fw")
-    clean_board.check("pkill -9 -f 'containerd-shim.* -id fw'")
+    clean_board.check(KILL_SHIM)
     until_free(clean_board)
 
 
 def test_containerd_killed_and_back_again(clean_board: Board) -> None:
     board = clean_board
     started(board, "fw")
-    board.check("systemctl kill -s KILL containerd; systemctl reset-failed containerd || true")
+    board.check(f"{KILL_CONTAINERD}; systemctl reset-failed containerd || true")
     board.until("systemctl start containerd; ctr version", "Server:", 60)
     board.until("ctr task ls", r"fw +\d+ +RUNNING")
     assert board.core_state() == "running"
@@ -114,7 +116,7 @@ def test_containerd_killed_and_back_again(clean_board: Board) -> None:
 def test_containerd_and_the_shim_killed(clean_board: Board) -> None:
     board = clean_board
     started(board, "fw")
-    board.check("pkill -9 -f 'containerd-shim.* -id fw'; systemctl kill -s KILL containerd")
+    board.check(f"{KILL_SHIM}; {KILL_CONTAINERD}")
     board.until("systemctl start containerd; ctr version", "Server:", 60)
     board.until("hetoci reap; cat /sys/class/remoteproc/remoteproc0/state", "^offline$")
     until_free(board)

@@ -17,10 +17,11 @@ def core(board: Board) -> Iterator[Board]:
     """The board with the images' firmware in /lib/firmware, the core stopped."""
     for name in ("echo", "crash"):
         reference = board.import_image(f"fw-{name}")
+        place = f"/run/image-{name}"
         board.check(
-            f"[ -e /lib/firmware/{name}.elf ] || {{ mkdir -p /run/image && "
-            f"ctr image mount {reference} /run/image && "
-            f"cp /run/image/firmware/{name}.elf /lib/firmware/ && ctr image unmount /run/image; }}"
+            f"[ -e /lib/firmware/{name}.elf ] || {{ mkdir -p {place} && "
+            f"ctr image mount {reference} {place} && cp {place}/firmware/{name}.elf /lib/firmware/ "
+            f"&& ctr image unmount --rm {place}; }}"
         )
     yield board
     board.run(f"echo stop > {CORE}/state")
@@ -49,12 +50,12 @@ def test_the_core_runs_on_its_own(core: Board) -> None:
 
 
 def test_stop_of_a_stopped_core_is_refused(core: Board) -> None:
-    core.fails(f"echo stop > {CORE}/state", "Invalid argument")
+    core.fails(f"echo stop | tee {CORE}/state", "Invalid argument")
 
 
 def test_a_file_that_is_no_elf_is_refused(core: Board) -> None:
     core.check(f"echo nonsense > /lib/firmware/none.elf; echo none.elf > {CORE}/firmware")
-    core.fails(f"echo start > {CORE}/state", "Invalid argument")
+    core.fails(f"echo start | tee {CORE}/state", "Invalid argument")
     assert core.core_state() == "offline"
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from .host import Host
 
 #: Where an image's author puts metadata that every engine must bring along, because
-#: engines drop image labels: a flat JSON object of strings (docs/decisions/0104).
+#: engines drop image labels: a flat JSON object of strings (docs/decisions/0003).
 LABELS_FILE = "/.hetoci/labels.json"
 
 #: Largest config.json and labels file we read, in bytes.

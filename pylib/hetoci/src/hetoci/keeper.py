@@ -37,6 +37,9 @@ _LAST_WORDS = 2.0
 #: Exit code for a crash, as a shell reports a segmentation fault.
 FAULT = 128 + signal.SIGSEGV
 
+#: Exit code when somebody else stopped the core, as a shell reports a killed program.
+KILLED = 128 + signal.SIGKILL
+
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP)
 
 
@@ -422,7 +425,7 @@ class Keeper:
         if now in OCCUPIED_STATES:
             return
         if now == "offline":
-            raise Ended(0, f"core {self._core} was stopped from outside this container")
+            raise Ended(KILLED, f"core {self._core} was stopped from outside this container")
         raise Ended(FAULT, f"core {self._core} is {now}")
 
     # the end

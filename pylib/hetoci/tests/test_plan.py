@@ -156,8 +156,8 @@ def test_all_objections_of_all_cores_are_reported() -> None:
     bad = build([(0x50000000, b"x", 16, 6)], machine=elf.EM_RISCV)
     with pytest.raises(PolicyDenied) as caught:
         plan.make(WORKLOAD, bad, [core(0), core(1)])
-    assert len(caught.value.reasons) == 6
-    assert "firmware /x.elf cannot run on this board: (1) r5f_0: " in str(caught.value)
+    assert len(caught.value.reasons) == 3
+    assert "firmware /x.elf cannot run on this board: (1) r5f_0, r5f_1: " in str(caught.value)
 
 
 def test_cores_are_taken_in_order_and_busy_ones_passed_over() -> None:

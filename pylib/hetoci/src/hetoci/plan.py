@@ -51,7 +51,7 @@ def make(
     if not fitting:
         raise PolicyDenied(
             f"firmware {workload.path} cannot run on this board",
-            [f"{core.name}: {reason}" for core, reasons in refused for reason in reasons],
+            _by_reason(refused),
         )
     free = [core for core in fitting if occupied(core) is None]
     if not free:
@@ -60,6 +60,15 @@ def make(
             device=fitting[0].instance,
         )
     return Plan(workload, free, refused, _steps(workload, firmware, free[0]))
+
+
+def _by_reason(refused: Sequence[tuple[Core, Sequence[str]]]) -> list[str]:
+    """`core, core: reason`, each reason once."""
+    cores: dict[str, list[str]] = {}
+    for core, reasons in refused:
+        for reason in reasons:
+            cores.setdefault(reason, []).append(core.name)
+    return [f"{', '.join(names)}: {reason}" for reason, names in cores.items()]
 
 
 def _wanted(workload: FirmwareWorkload, cores: Sequence[Core]) -> list[Core]:

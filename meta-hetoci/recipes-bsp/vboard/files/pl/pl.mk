@@ -4,7 +4,7 @@
 #   DESIGN_VERSION  MAJOR.MINOR
 #   SOURCES         C files, relative to the including Makefile
 # make [O=outdir] [SLOT=n]: $(O)/$(DESIGN)-slot<n>.bit.bin, for every slot without SLOT.
-R5_CROSS_COMPILE ?= arm-none-eabi-
+CROSS_COMPILE ?= arm-none-eabi-
 PYTHON ?= python3
 O ?= build
 SLOT ?= 0 1 2 3
@@ -31,18 +31,18 @@ all: $(foreach n,$(SLOT),$(O)/$(DESIGN)-slot$(n).bit.bin)
 
 $(O)/$(DESIGN)/%.o: $(SRC)/%.c $(PL_HEADERS)
 	@mkdir -p $(@D)
-	$(R5_CROSS_COMPILE)gcc $(PL_CFLAGS) -c -o $@ $<
+	$(CROSS_COMPILE)gcc $(PL_CFLAGS) -c -o $@ $<
 
 $(O)/$(DESIGN)/%.o: $(PL)/%.c $(PL_HEADERS)
 	@mkdir -p $(@D)
-	$(R5_CROSS_COMPILE)gcc $(PL_CFLAGS) -c -o $@ $<
+	$(CROSS_COMPILE)gcc $(PL_CFLAGS) -c -o $@ $<
 
 $(O)/$(DESIGN)/%.o: $(PL)/../common/%.c $(PL_HEADERS)
 	@mkdir -p $(@D)
-	$(R5_CROSS_COMPILE)gcc $(PL_CFLAGS) -c -o $@ $<
+	$(CROSS_COMPILE)gcc $(PL_CFLAGS) -c -o $@ $<
 
 $(O)/$(DESIGN)-slot%.elf: $(PL_OBJECTS) $(PL)/slot.ld
-	$(R5_CROSS_COMPILE)gcc $(PL_LDFLAGS) \
+	$(CROSS_COMPILE)gcc $(PL_LDFLAGS) \
 		-Wl,--defsym=BASE=$(call vb_number,VB_SLOT_CODE_BASE)+$**$(call vb_number,VB_SLOT_CODE_SIZE) \
 		-Wl,--defsym=SIZE=$(call vb_number,VB_SLOT_CODE_SIZE) -Wl,-T,$(PL)/slot.ld -o $@ $(PL_OBJECTS) -lgcc
 

@@ -42,6 +42,9 @@ void put_decimal(uint64_t value);
 uint64_t deadline_ms(uint32_t ms);
 bool passed(uint64_t deadline);
 
+/* False if the word does not have the value within `ms`. */
+bool await_word(uint64_t address, uint32_t value, uint32_t ms);
+
 /* One SMC: x[0] the function, then the arguments; results replace x[0] on. False: unknown. */
 bool psci_call(uint64_t *x);
 bool ipi_call(uint64_t *x);

@@ -174,14 +174,7 @@ static void copy_program(uint64_t to, const void *program, uint32_t bytes, uint3
 
 static bool await(uint32_t offset, uint32_t value)
 {
-	uint64_t deadline = deadline_ms(START_TIMEOUT_MS);
-
-	while (read32(CTL(offset)) != value) {
-		if (passed(deadline))
-			return false;
-	}
-	barrier();
-	return true;
+	return await_word(CTL(offset), value, START_TIMEOUT_MS);
 }
 
 static uint32_t start_shell(const struct bitstream_header *h, const void *program)

@@ -117,15 +117,13 @@ static int32_t ipi_enquiry(uint32_t flags)
 
 static int32_t ipi_notify(uint32_t flags)
 {
-	uint64_t deadline = deadline_ms(NOTIFY_TIMEOUT_MS);
+	uint32_t kick = read32(IPI(VB_IPI_APU_TO_RPU_KICK)) + 1;
 
 	barrier();
-	write32(IPI(VB_IPI_APU_TO_RPU_KICK), read32(IPI(VB_IPI_APU_TO_RPU_KICK)) + 1);
+	write32(IPI(VB_IPI_APU_TO_RPU_KICK), kick);
 	barrier();
-	while ((flags & FLAG_BLOCKING) && send_pending()) {
-		if (passed(deadline))
-			return -ETIMEDOUT;
-	}
+	if ((flags & FLAG_BLOCKING) && !await_word(IPI(VB_IPI_APU_TO_RPU_ACK), kick, NOTIFY_TIMEOUT_MS))
+		return -ETIMEDOUT;
 	return 0;
 }
 

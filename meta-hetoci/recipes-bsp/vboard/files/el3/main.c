@@ -48,6 +48,22 @@ bool passed(uint64_t deadline)
 	return now >= deadline;
 }
 
+bool await_word(uint64_t address, uint32_t value, uint32_t ms)
+{
+	uint64_t deadline = deadline_ms(ms);
+	bool late = false;
+
+	/* The last look comes after the deadline: this core too may have been kept waiting. */
+	while (read32(address) != value) {
+		if (late)
+			return false;
+		late = passed(deadline);
+		__asm__ volatile("yield");
+	}
+	barrier();
+	return true;
+}
+
 /* Every interrupt belongs to non-secure group 1: EL3 takes none. */
 static void gic_init(void)
 {

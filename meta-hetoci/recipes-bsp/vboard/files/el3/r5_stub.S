@@ -11,6 +11,7 @@
 _start:
 	ldr	r0, =VB_EL3_SHELL_BASE
 wait:
+	yield
 	ldr	r1, [r0, #PLCTL_PING]
 	str	r1, [r0, #PLCTL_ECHO]
 	ldr	r2, [r0, #PLCTL_GO]

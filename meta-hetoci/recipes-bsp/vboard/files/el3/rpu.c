@@ -15,7 +15,8 @@
 #include "vboard.h"
 
 #define CTL(offset)		(VB_EL3_SHELL_BASE + (offset))
-#define ATTEMPT_MS		10
+#define FIRST_ATTEMPT_MS	10		/* each further one is twice as long, up to */
+#define LAST_ATTEMPT_MS		640
 #define A32_BRANCH		0xea000000u	/* b, from address 0 */
 
 static uint32_t next_ping = 1;
@@ -40,28 +41,17 @@ bool rpu_running(unsigned int core)
 	return !(read32(VB_CRL_RST_CPU_R5) & 1u << core);
 }
 
-static bool await(uint32_t offset, uint32_t value, uint32_t ms)
-{
-	uint64_t deadline = deadline_ms(ms);
-
-	while (read32(CTL(offset)) != value) {
-		if (passed(deadline))
-			return false;
-	}
-	barrier();
-	return true;
-}
-
 static bool answers(uint32_t ms)
 {
 	write32(CTL(PLCTL_PING), next_ping);
-	return await(PLCTL_ECHO, next_ping++, ms);
+	return await_word(CTL(PLCTL_ECHO), next_ping++, ms);
 }
 
 bool rpu_begin(unsigned int core)
 {
 	uint32_t borrowed = read32(VB_ATCM_BASE);
 	uint64_t deadline = deadline_ms(START_TIMEOUT_MS);
+	uint32_t ms = FIRST_ATTEMPT_MS;
 	bool up;
 
 	write32(CTL(PLCTL_GO), 0);
@@ -69,7 +59,9 @@ bool rpu_begin(unsigned int core)
 		set_reset(core, true);
 		write32(VB_ATCM_BASE, A32_BRANCH | ((uint32_t)(uintptr_t)r5_stub - 8) / 4);
 		set_reset(core, false);
-		up = answers(ATTEMPT_MS) && answers(ATTEMPT_MS);
+		up = answers(ms) && answers(ms);
+		if (ms < LAST_ATTEMPT_MS)
+			ms *= 2;
 	} while (!up && !passed(deadline));
 	if (!up)
 		set_reset(core, true);
@@ -83,7 +75,7 @@ bool rpu_go(unsigned int core, uint32_t address)
 	write32(CTL(PLCTL_GO_ADDR), address);
 	barrier();
 	write32(CTL(PLCTL_GO), 1);
-	if (await(PLCTL_ECHO, PLCTL_GONE, START_TIMEOUT_MS))
+	if (await_word(CTL(PLCTL_ECHO), PLCTL_GONE, START_TIMEOUT_MS))
 		return true;
 	set_reset(core, true);
 	return false;

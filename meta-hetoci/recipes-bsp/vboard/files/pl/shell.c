@@ -252,5 +252,6 @@ void shell_main(void)
 		for (uint32_t n = 0; n < VB_NUM_SLOTS; n++)
 			turn(n);
 		regs[SHELL_REG_BEAT] += 1;
+		__asm__ volatile("yield");
 	}
 }

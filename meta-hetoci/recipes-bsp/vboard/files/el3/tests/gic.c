@@ -35,7 +35,7 @@ int32_t gic_take(uint32_t ms)
 	uint64_t id;
 
 	do {
-		__asm__ volatile("mrs %0, S3_0_C12_C12_0; dsb sy" : "=r"(id));	/* ICC_IAR1_EL1 */
+		__asm__ volatile("yield; mrs %0, S3_0_C12_C12_0; dsb sy" : "=r"(id));	/* ICC_IAR1_EL1 */
 	} while (id >= NONE && now_ms() <= end);
 	if (id >= NONE)
 		return -1;

@@ -122,6 +122,7 @@ bool becomes(uint64_t address, uint32_t mask, uint32_t value, uint32_t ms)
 	while ((read32(address) & mask) != value) {
 		if (now_ms() > end)
 			return false;
+		__asm__ volatile("yield");
 	}
 	barrier();
 	return true;

@@ -217,10 +217,10 @@ def test_the_kernel_does_not_restart_what_crashed(board: Board) -> None:
     assert (board.core.recovery, board.core.starts) == ("enabled", 1)
 
 
-def test_a_stop_from_outside_ends_the_container_with_0(board: Board) -> None:
+def test_a_stop_from_outside_ends_the_container_with_137(board: Board) -> None:
     board.running("c")
     assert board.core.poke("state", "stop") == 0
-    assert board.exit_code("c") == 0
+    assert board.exit_code("c") == 137
     assert "was stopped from outside this container" in board.errors("c")
 
 

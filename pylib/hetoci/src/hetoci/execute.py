@@ -138,21 +138,7 @@ def _start_keeper(
     os.close(ready_to)
     os.close(go_from)
     try:
-        record.data["keeper"] = (pid, host.start_time(pid) or "")
-        record.save()
-        host.checkpoint("create:forked")
-        _await_ready(ready_from)
-        host.checkpoint("create:ready")
-        for phase in ("prestart", "createRuntime"):
-            now = {**record.state(state.CREATING), "pid": pid}
-            hooks.run(phase, record.data["hooks"].get(phase, ()), now)
-        pid_file = line.value("pid-file")
-        if pid_file:
-            _write_pid_file(host, pid_file, pid)
-        host.checkpoint("create:pid-file")
-        record.data["committed"] = True
-        record.save()
-        host.checkpoint("create:committed")
+        _see_through(host, record, pid, ready_from, line.value("pid-file"))
         os.write(go_to, b"g")
     except BaseException:
         os.close(go_to)
@@ -161,6 +147,24 @@ def _start_keeper(
         raise
     os.close(go_to)
     os.close(ready_from)
+
+
+def _see_through(host: Host, record: Record, pid: int, ready: int, pid_file: str | None) -> None:
+    """From the forked keeper to a container that is created but for the word to stay."""
+    record.data["keeper"] = (pid, host.start_time(pid) or "")
+    record.save()
+    host.checkpoint("create:forked")
+    _await_ready(ready)
+    host.checkpoint("create:ready")
+    for phase in ("prestart", "createRuntime"):
+        now = {**record.state(state.CREATING), "pid": pid}
+        hooks.run(phase, record.data["hooks"].get(phase, ()), now)
+    if pid_file:
+        _write_pid_file(host, pid_file, pid)
+    host.checkpoint("create:pid-file")
+    record.data["committed"] = True
+    record.save()
+    host.checkpoint("create:committed")
 
 
 def _bug_log(host: Host, line: CommandLine) -> Callable[[str, str], None]:

@@ -168,6 +168,19 @@ class Host:
         """True if the process `pid` that started at `start` is still running."""
         return pid > 0 and self.start_time(pid) == start
 
+    def set_process_name(self, name: str) -> None:
+        """What ps(1) and top(1) show for this process; at most 15 characters (proc(5))."""
+        with open("/proc/self/comm", "w", encoding="ascii") as comm:
+            comm.write(name)
+
+    def set_oom_score(self, score: int) -> None:
+        """Set this process's oom_score_adj; what the kernel does not allow is left."""
+        try:
+            with open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
+                file.write(str(score))
+        except OSError:
+            return
+
     def new_network_namespace(self) -> None:
         """Move this process into a new, empty network namespace (unshare(2))."""
         clone_newnet = 0x40000000

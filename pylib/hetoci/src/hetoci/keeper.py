@@ -18,7 +18,7 @@ from . import cgroup, console, state
 from .backends import remoteproc
 from .errors import HetociError
 from .model import OCCUPIED_STATES, Holder
-from .rsctable import EXIT_RECORD
+from .streams import Streams
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,9 +30,6 @@ if TYPE_CHECKING:
 
 #: How often the core and its trace buffers are looked at: at once after output, then slower.
 _FASTEST, _SLOWEST = 0.02, 0.25
-
-#: How long the engine may take to read the last output, s.
-_LAST_WORDS = 2.0
 
 #: Exit code for a crash, as a shell reports a segmentation fault.
 FAULT = 128 + signal.SIGSEGV
@@ -103,15 +100,10 @@ class Keeper:
         self._undo: list[Callable[[], None]] = []
         self._running: remoteproc.Running | None = None
         self._signal = 0
-        self._traces: dict[int, console.TraceFollower] = {}
-        self._exit_trace = -1
-        self._terminals: dict[int, str] = {}
-        self._out = console.Outlet(1)
-        self._error = console.Outlet(2)
         self._poll = select.poll()
+        self._streams = Streams(host, self._core, self._record.directory, self._poll)
         self._control = -1
         self._wake = -1
-        self._stdin_open = False
 
     def main(self) -> None:
         """Set up, wait, run, and end the process with the container's exit code."""
@@ -121,17 +113,16 @@ class Keeper:
         except Ended as outcome:
             code = outcome.code
             if outcome.words:
-                self._complain(outcome.words)
+                self._streams.complain(outcome.words)
         except HetociError as error:
-            self._complain(str(error))
+            self._streams.complain(str(error))
         except BaseException:
             import traceback
 
             self._job.fail("the keeper failed, see the traceback", traceback.format_exc())
         finally:
             self._give_back()
-            self._out.flush(_LAST_WORDS)
-            self._error.flush(_LAST_WORDS)
+            self._streams.end()
             os._exit(code)
 
     # before start
@@ -166,8 +157,7 @@ class Keeper:
         job, host, record = self._job, self._host, self._record
         os.setsid()
         os.chdir("/")
-        with open("/proc/self/comm", "w", encoding="ascii") as comm:
-            comm.write("hetoci-keeper")
+        host.set_process_name("hetoci-keeper")
         self._close_strangers()
         self._catch_signals()
         start = host.start_time(os.getpid()) or ""
@@ -216,8 +206,7 @@ class Keeper:
         if group:
             cgroup.join(self._host, group)
         if job.oom_score is not None:
-            with open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
-                file.write(str(job.oom_score))
+            self._host.set_oom_score(job.oom_score)
         if job.new_network:
             self._host.new_network_namespace()
 
@@ -260,7 +249,7 @@ class Keeper:
         except HetociError as error:
             self._answer(reply, str(error))
             raise Ended(1) from None
-        self._plan_consoles()
+        self._streams.begin(self._record.data["traces"], self._record.data["consoles"])
         self._answer(reply, "ok")
 
     def _answer(self, reply: str, text: str) -> None:
@@ -273,22 +262,6 @@ class Keeper:
         os.write(descriptor, text.encode())
         os.close(descriptor)
 
-    def _plan_consoles(self) -> None:
-        traces = self._record.data["traces"]
-        consoles = self._record.data["consoles"]
-        for number, (name, size) in enumerate(traces):
-            if name == EXIT_RECORD:
-                self._exit_trace = number
-            elif "trace" in consoles:
-                self._traces[number] = console.TraceFollower(size)
-        if traces and remoteproc.trace(self._host, self._core, 0) is None:
-            self._complain(
-                "the firmware's trace buffers cannot be read, so there is no log from them and"
-                f" no exit code: {remoteproc.DEBUG} is missing (mount debugfs) or locked down"
-            )
-        if "rpmsg-tty" in consoles:
-            self._stdin_open = True
-
     # while the core runs
 
     def _round(self) -> None:
@@ -297,7 +270,7 @@ class Keeper:
         while True:
             for command in self._wait(interval):
                 self._start(command)
-            moved = self._copy_output()
+            moved = self._streams.copy()
             self._check_exit_record()
             self._check_core()
             interval = _FASTEST if moved else min(interval * 1.5, _SLOWEST)
@@ -306,18 +279,16 @@ class Keeper:
         """Sleep until something happens; returns commands. Raises Ended on a signal."""
         commands: list[str] = []
         timeout = None if seconds is None else seconds * 1000
-        if self._out.full:  # sources are not read now, so they would not let poll sleep
-            self._out.flush(_SLOWEST)
+        if self._streams.congested:  # nothing is read now, so poll would not sleep
+            self._streams.relieve(_SLOWEST)
             timeout = 0
         for descriptor, events in self._poll.poll(timeout):
             if descriptor == self._wake:
                 os.read(self._wake, 64)
             elif descriptor == self._control:
                 commands += os.read(self._control, 4096).decode().splitlines()
-            elif descriptor == 0:
-                self._take_input()
-            elif not events & select.POLLIN:  # hang-up or error, and nothing left to read
-                self._close_terminal(descriptor)
+            else:
+                self._streams.event(descriptor, events)
         if self._signal:
             raise Ended(128 + self._signal_sent())
         return commands
@@ -327,87 +298,8 @@ class Keeper:
         noted = self._host.text(f"{self._record.directory}/{state.SIGNAL}") or ""
         return int(noted) if noted.isdecimal() else self._signal
 
-    def _copy_output(self) -> bool:
-        if self._out.pending:
-            self._out.flush(0)
-        if self._out.full:
-            return False
-        moved = self._copy_traces()
-        if self._stdin_open or self._terminals:
-            self._find_terminals()
-        for descriptor in list(self._terminals):
-            moved = self._copy_terminal(descriptor) or moved
-        return moved
-
-    def _copy_traces(self) -> bool:
-        moved = False
-        for number, follower in self._traces.items():
-            text = remoteproc.trace(self._host, self._core, number)
-            fresh = b"" if text is None else follower.feed(text)
-            if fresh:
-                self._out.put(fresh)
-                moved = True
-        return moved
-
-    def _find_terminals(self) -> None:
-        if "rpmsg-tty" not in self._record.data["consoles"]:
-            return
-        for name in remoteproc.consoles(self._host, self._core):
-            if name in self._terminals.values():
-                continue
-            try:
-                descriptor = console.open_terminal(self._host, name)
-            except OSError:  # announced, its device node not there yet
-                continue
-            self._terminals[descriptor] = name
-            self._poll.register(descriptor, select.POLLIN)
-            self._watch_input()
-
-    def _watch_input(self) -> None:
-        if self._stdin_open:
-            try:
-                self._poll.register(0, select.POLLIN)
-            except OSError:
-                self._stdin_open = False
-
-    def _take_input(self) -> None:
-        try:
-            data = os.read(0, 4096)
-        except OSError:
-            data = b""
-        if not data:
-            self._poll.unregister(0)
-            self._stdin_open = False
-            return
-        for descriptor in self._terminals:
-            try:
-                os.write(descriptor, data)
-            except OSError:  # the firmware takes no more: input is lost, as on a serial line
-                continue
-
-    def _copy_terminal(self, descriptor: int) -> bool:
-        try:
-            data = os.read(descriptor, 4096)
-        except BlockingIOError:
-            return False
-        except OSError:
-            self._close_terminal(descriptor)
-            return False
-        self._out.put(data)
-        return bool(data)
-
-    def _close_terminal(self, descriptor: int) -> None:
-        self._poll.unregister(descriptor)
-        os.close(descriptor)
-        del self._terminals[descriptor]
-
     def _check_exit_record(self) -> None:
-        if self._exit_trace < 0:
-            return
-        text = remoteproc.trace(self._host, self._core, self._exit_trace) or b""
-        if not text.endswith(b"\n"):  # still being written
-            return
-        kind, _, rest = text.decode("utf-8", "replace").strip().partition(" ")
+        kind, _, rest = (self._streams.exit_record() or "").partition(" ")
         if kind == "exit" and rest.isdecimal():
             raise Ended(int(rest) & 0xFF)
         if kind == "fault":
@@ -431,34 +323,20 @@ class Keeper:
     # the end
 
     def _stop(self) -> None:
-        self._drain()
+        self._streams.drain()
         running, self._running = self._running, None
-        if running is not None:
-            running.release()
-
-    def _drain(self) -> None:
-        """Take what is left of the output, whether or not the reader keeps up: from the core
-        while it is there, else what kill saved before it stopped the core."""
-        for number, follower in self._traces.items():
-            live = remoteproc.trace(self._host, self._core, number)
-            saved = self._host.read_or_none(f"{self._record.directory}/trace{number}.last")
-            if live is not None:
-                self._out.put(follower.feed(live))
-            elif saved is not None:
-                self._out.put(follower.finish(saved))
-        for descriptor in list(self._terminals):
-            while descriptor in self._terminals and self._copy_terminal(descriptor):
-                pass
+        try:
+            if running is not None:
+                running.release()
+        except HetociError as error:  # the container's outcome is worth more than this
+            self._streams.complain(str(error))
 
     def _give_back(self) -> None:
         for undo in reversed(self._undo):
             try:
                 undo()
             except (OSError, HetociError) as error:
-                self._complain(f"while ending: {error}")
-
-    def _complain(self, words: str) -> None:
-        self._error.put(f"hetoci: {words}\n".encode())
+                self._streams.complain(f"while ending: {error}")
 
 
 def fork(host: Host, job: Job) -> int:

@@ -167,16 +167,22 @@ def stage(host: Host, instance: str, image: bytes) -> tuple[str, str]:
 
 
 def _staged_paths(host: Host, instance: str) -> list[str]:
+    """What is staged for `instance`, with what a process killed while staging has left."""
     custom = host.text(FIRMWARE_PATH) or ""
     directories = [OWN_FIRMWARE]
     if custom and custom != OWN_FIRMWARE:
         directories.append(f"{custom.rstrip('/')}/hetoci")
-    return [f"{directory}/{staged_name(instance)}" for directory in directories]
+    return [
+        f"{directory}/{name}"
+        for directory in directories
+        for name in host.listing(directory)
+        if name.startswith(staged_name(instance))
+    ]
 
 
 def is_staged(host: Host, instance: str) -> bool:
     """True if firmware of ours lies ready for `instance`."""
-    return any(host.exists(path) for path in _staged_paths(host, instance))
+    return bool(_staged_paths(host, instance))
 
 
 def unstage(host: Host, instance: str) -> None:

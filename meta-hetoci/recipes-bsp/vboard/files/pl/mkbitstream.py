@@ -26,6 +26,7 @@ FLAG_PARTIAL = 1
 NO_SLOT = 0xFFFFFFFF
 EM_ARM = 40
 PT_LOAD = 1
+MAX_SPAN = 1 << 20  # more than any program memory of the board
 INCLUDE = Path(__file__).resolve().parent.parent / "include"
 
 
@@ -52,8 +53,14 @@ class Board:
         except OSError as error:
             raise BitstreamError(f"{path}: {error.strerror}") from error
         found = dict(re.findall(r"^#define\s+(VB_\w+)\s+(0x[0-9a-f]+|\d+)\b", text, re.MULTILINE))
-        names = ("PL_IDCODE", "SHELL_CODE_BASE", "SHELL_CODE_SIZE", "SLOT_CODE_BASE",
-                 "SLOT_CODE_SIZE", "NUM_SLOTS")
+        names = (
+            "PL_IDCODE",
+            "SHELL_CODE_BASE",
+            "SHELL_CODE_SIZE",
+            "SLOT_CODE_BASE",
+            "SLOT_CODE_SIZE",
+            "NUM_SLOTS",
+        )
         missing = [f"VB_{name}" for name in names if f"VB_{name}" not in found]
         if missing:
             raise BitstreamError(f"{path}: does not define {', '.join(missing)}")
@@ -88,9 +95,21 @@ class Header:
     def pack(self, digest: bytes) -> bytes:
         slot = NO_SLOT if self.slot is None else self.slot
         flags = FLAG_PARTIAL if self.partial else 0
-        return HEADER.pack(MAGIC, FORMAT_VERSION, HEADER.size, self.idcode, flags, slot,
-                           self.shell_id, self.length, self.entry, digest,
-                           self.name.encode("ascii"), self.design_version, bytes(28))
+        return HEADER.pack(
+            MAGIC,
+            FORMAT_VERSION,
+            HEADER.size,
+            self.idcode,
+            flags,
+            slot,
+            self.shell_id,
+            self.length,
+            self.entry,
+            digest,
+            self.name.encode("ascii"),
+            self.design_version,
+            bytes(28),
+        )
 
 
 def read_elf(data: bytes, where: str) -> Program:
@@ -111,13 +130,16 @@ def read_elf(data: bytes, where: str) -> Program:
         if p_type == PT_LOAD and file_size > 0:
             if p_offset + file_size > len(data):
                 raise BitstreamError(f"{where}: truncated: segment {i} is not all there")
-            segments.append((address, data[p_offset:p_offset + file_size]))
+            segments.append((address, data[p_offset : p_offset + file_size]))
     if not segments:
         raise BitstreamError(f"{where}: nothing to load in it")
     base = min(address for address, _ in segments)
-    image = bytearray(max(address + len(part) for address, part in segments) - base)
+    span = max(address + len(part) for address, part in segments) - base
+    if span > MAX_SPAN:
+        raise BitstreamError(f"{where}: its segments spread over {span} bytes")
+    image = bytearray(span)
     for address, part in segments:
-        image[address - base:address - base + len(part)] = part
+        image[address - base : address - base + len(part)] = part
     image += bytes(-len(image) % 4)
     return Program(base, bytes(image), entry)
 
@@ -132,7 +154,8 @@ def place(program: Program, board: Board, where: str) -> int | None:
         if rest != 0 or not 0 <= slot < board.slots:
             raise BitstreamError(
                 f"{where}: linked at {program.base:#x}; a shell belongs at {board.shell_base:#x}, "
-                f"a design for slot n at {board.slot_base:#x} + n * {board.slot_size:#x}")
+                f"a design for slot n at {board.slot_base:#x} + n * {board.slot_size:#x}"
+            )
     if len(program.image) > room:
         raise BitstreamError(f"{where}: {len(program.image)} bytes do not fit the {room} there are")
     return slot
@@ -149,28 +172,58 @@ def build(program: Program, header: Header) -> bytes:
     return header.pack(digest_of(header.pack(bytes(32)) + program.image)) + program.image
 
 
-def parse(data: bytes, where: str) -> Header:
+def parse(data: bytes, board: Board, where: str) -> Header:
     """Checks a bitstream file and returns its header; BitstreamError says what is wrong."""
     if len(data) < HEADER.size:
         raise BitstreamError(f"{where}: {len(data)} bytes, shorter than a header ({HEADER.size})")
-    (magic, version, header_length, idcode, flags, slot, shell_id, length, entry, digest, name,
-     design_version, _) = HEADER.unpack_from(data)
+    (
+        magic,
+        version,
+        header_length,
+        idcode,
+        flags,
+        slot,
+        shell_id,
+        length,
+        entry,
+        digest,
+        name,
+        design_version,
+        _,
+    ) = HEADER.unpack_from(data)
     if magic != MAGIC:
         raise BitstreamError(f"{where}: not a bitstream: it begins with {magic!r}, not {MAGIC!r}")
     if (version, header_length) != (FORMAT_VERSION, HEADER.size):
-        raise BitstreamError(f"{where}: format version {version} with a header of {header_length} "
-                             f"bytes; known is {FORMAT_VERSION} with {HEADER.size}")
+        raise BitstreamError(
+            f"{where}: format version {version} with a header of {header_length} "
+            f"bytes; known is {FORMAT_VERSION} with {HEADER.size}"
+        )
     if length != len(data) - HEADER.size:
-        raise BitstreamError(f"{where}: {len(data) - HEADER.size} bytes follow the header, "
-                             f"which says {length}")
+        raise BitstreamError(
+            f"{where}: {len(data) - HEADER.size} bytes follow the header, which says {length}"
+        )
     if digest != digest_of(data):
         raise BitstreamError(f"{where}: the digest does not match the contents")
-    if flags & ~FLAG_PARTIAL or bool(flags & FLAG_PARTIAL) != (slot != NO_SLOT):
-        raise BitstreamError(f"{where}: flags {flags:#x} and slot {slot:#x} contradict each other")
-    return Header(name=name.rstrip(b"\0").decode("ascii", "replace"),
-                  design_version=design_version, idcode=idcode,
-                  slot=slot if flags & FLAG_PARTIAL else None, shell_id=shell_id,
-                  length=length, entry=entry)
+    partial = bool(flags & FLAG_PARTIAL)
+    room = board.slot_size if partial else board.shell_size
+    if flags & ~FLAG_PARTIAL or (slot >= board.slots if partial else slot != NO_SLOT):
+        raise BitstreamError(f"{where}: flags {flags:#x} and slot {slot:#x} do not go together")
+    if length == 0 or length % 4 or length > room or entry % 4 or entry >= length:
+        raise BitstreamError(
+            f"{where}: a program of {length} bytes with its entry at {entry:#x}; "
+            f"room is for {room} bytes, both in multiples of 4"
+        )
+    if idcode != board.idcode:
+        raise BitstreamError(f"{where}: made for part {idcode:#010x}, not {board.idcode:#010x}")
+    return Header(
+        name=name.rstrip(b"\0").decode("ascii", "replace"),
+        design_version=design_version,
+        idcode=idcode,
+        slot=slot if partial else None,
+        shell_id=shell_id,
+        length=length,
+        entry=entry,
+    )
 
 
 def version_number(text: str) -> int:
@@ -184,7 +237,8 @@ def version_number(text: str) -> int:
 def design_name(text: str) -> str:
     if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,30}", text):
         raise argparse.ArgumentTypeError(
-            f"{text!r} is not 1 to 31 of a-z, 0-9 and '-', the first no '-'")
+            f"{text!r} is not 1 to 31 of a-z, 0-9 and '-', the first no '-'"
+        )
     return text
 
 
@@ -206,13 +260,24 @@ def make(options: argparse.Namespace) -> None:
     entry = program.entry - program.base
     if entry % 4 or not 0 <= entry < len(program.image):
         raise BitstreamError(f"{options.elf}: entry point {program.entry:#x} is not in the program")
-    header = Header(options.name, options.version, board.idcode, slot, options.shell_id,
-                    len(program.image), entry)
-    options.output.write_bytes(build(program, header))
+    header = Header(
+        options.name,
+        options.version,
+        board.idcode,
+        slot,
+        options.shell_id,
+        len(program.image),
+        entry,
+    )
+    try:
+        options.output.write_bytes(build(program, header))
+    except OSError as error:
+        raise BitstreamError(f"{options.output}: {error.strerror}") from error
 
 
 def inspect(options: argparse.Namespace) -> None:
-    header = parse(read(options.bitstream), str(options.bitstream))
+    board = Board.from_header(options.include / "vboard.h")
+    header = parse(read(options.bitstream), board, str(options.bitstream))
     if options.json:
         print(json.dumps(asdict(header)))
         return
@@ -224,17 +289,24 @@ def inspect(options: argparse.Namespace) -> None:
 
 
 def parser() -> argparse.ArgumentParser:
-    top = argparse.ArgumentParser(prog="mkbitstream.py", description=__doc__,
-                                  formatter_class=argparse.RawDescriptionHelpFormatter)
+    top = argparse.ArgumentParser(
+        prog="mkbitstream.py",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    top.add_argument("--include", type=Path, default=INCLUDE, help="folder of vboard.h")
     commands = top.add_subparsers(required=True)
     sub = commands.add_parser("make", help="make a bitstream from a linked program")
     sub.add_argument("elf", type=Path)
     sub.add_argument("-o", "--output", type=Path, required=True)
     sub.add_argument("--name", type=design_name, required=True)
     sub.add_argument("--version", type=version_number, required=True, metavar="MAJOR.MINOR")
-    sub.add_argument("--shell-id", type=number, required=True,
-                     help="the shell's own id, or that of the shell the design is built for")
-    sub.add_argument("--include", type=Path, default=INCLUDE, help="where vboard.h is")
+    sub.add_argument(
+        "--shell-id",
+        type=number,
+        required=True,
+        help="the shell's own id, or that of the shell the design is built for",
+    )
     sub.set_defaults(run=make)
     sub = commands.add_parser("inspect", help="print and check a bitstream")
     sub.add_argument("bitstream", type=Path)

@@ -100,7 +100,7 @@ def _validator(name: str) -> Draft202012Validator:
 
 
 @functools.cache
-def keys() -> tuple[Key, ...]:
+def known_keys() -> tuple[Key, ...]:
     """All keys of the extension, in the schema's order."""
     found = schema(METADATA)
     named = {
@@ -181,6 +181,9 @@ def _sentence(error: ValidationError) -> str:
 
 def metadata_problems(metadata: Mapping[str, Any]) -> list[Problem]:
     """Everything that is wrong with a flat map of keys, by key."""
+    ours = sum(key.startswith(PREFIX) for key in metadata)
+    if ours > KEYS_LIMIT:  # before any other work
+        return [Problem("", f"has {ours} keys of the extension, {KEYS_LIMIT} are allowed")]
     found = list(_value_problems(metadata))
     bad = {problem.where for problem in found}
     errors = _validator(METADATA).iter_errors(metadata)
@@ -242,12 +245,6 @@ def _from_schema(error: ValidationError, metadata: Mapping[str, Any]) -> Iterato
         for key in metadata:
             if not is_known(key):
                 yield Problem(key, _why_unknown(key))
-    elif error.validator == "dependentRequired":
-        needs: Mapping[str, list[str]] = schema(METADATA)["dependentRequired"]
-        for key, needed in needs.items():
-            missing = [other for other in needed if key in metadata and other not in metadata]
-            if missing:
-                yield Problem(key, f"needs {missing[0]} beside it")
     elif path[0] == "allOf" and isinstance(path[1], int) and path[1] > 0:
         rule = schema(METADATA)["allOf"][path[1]]
         guilty = min(key for key in metadata if re.search(rule["x-keys"], key))
@@ -287,17 +284,14 @@ def nearest(key: str) -> str:
     """The key of the extension that is most like `key`."""
     match = _NAMED.match(key)
     named = match is not None and _NAME.fullmatch(match[2])
-    spelt = [known.spelt(match[2]) if match and named else known.name for known in keys()]
+    spelt = [known.spelt(match[2]) if match and named else known.name for known in known_keys()]
     return (difflib.get_close_matches(key[:100], spelt, 1, 0.0) or spelt)[0]
 
 
 def _group_problems(metadata: Mapping[str, Any]) -> Iterator[Problem]:
     """Rules over several keys that a schema cannot state."""
-    ours = [key for key in metadata if key.startswith(PREFIX)]
-    if len(ours) > KEYS_LIMIT:
-        yield Problem("", f"has {len(ours)} keys of the extension, {KEYS_LIMIT} are allowed")
     groups: dict[tuple[str, str], list[str]] = {}
-    for match in filter(None, map(_NAMED.match, filter(is_known, ours))):
+    for match in filter(None, map(_NAMED.match, filter(is_known, metadata))):
         groups.setdefault((match[1], match[2]), []).append(match[0])
     if len(groups) > DEVICES_LIMIT:
         yield Problem("", f"names {len(groups)} devices, {DEVICES_LIMIT} are allowed")
@@ -307,7 +301,7 @@ def _group_problems(metadata: Mapping[str, Any]) -> Iterator[Problem]:
             yield Problem(min(members), f"needs {maker} beside it")
         other = "endpoint" if kind == "accelerator" else "accelerator"
         if kind == "endpoint" and (other, device) in groups:
-            yield Problem(maker, f"uses the name {device!r}, which an accelerator has already")
+            yield Problem(min(members), f"uses the name {device!r}, which an accelerator has")
     yield from _range_problems(metadata)
 
 

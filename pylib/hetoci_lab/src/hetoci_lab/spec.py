@@ -128,7 +128,7 @@ def aliases() -> Mapping[str, Mapping[str, str]]:
 
 
 def read_json(text: str | bytes, where: str) -> Any:
-    """Parse JSON strictly: no NaN, no member twice. Raises LabError."""
+    """Parse JSON strictly: UTF-8, no NaN, no member twice. Raises LabError."""
 
     def members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         twice = [name for name, count in Counter(name for name, _ in pairs).items() if count > 1]
@@ -140,7 +140,8 @@ def read_json(text: str | bytes, where: str) -> Any:
         raise LabError(f"{where} has {constant}, which is not JSON.", hint="Write a number.")
 
     try:
-        return json.loads(text, object_pairs_hook=members, parse_constant=no_number)
+        decoded = text if isinstance(text, str) else text.decode()
+        return json.loads(decoded, object_pairs_hook=members, parse_constant=no_number)
     except (ValueError, RecursionError) as error:
         raise LabError(f"{where} is not JSON: {error}.") from error
 

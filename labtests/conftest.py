@@ -9,7 +9,7 @@ import json
 import re
 import shlex
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -129,6 +129,19 @@ def sweep(board: Board) -> str:
         board.run(f"echo stop > {CORE}/state")
     held = [device for device in board.devices() if device.get("holder")]
     return ", ".join([*faults, *(f"a claim {device}" for device in held)])
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
+    """Add what the kernel and the EL3 firmware said to the report of a failed test."""
+    report = yield
+    boards = [value for value in getattr(item, "funcargs", {}).values() if isinstance(value, Board)]
+    if report.failed and boards:
+        report.sections.append(("kernel log", boards[0].run("dmesg | tail -n 40").out))
+        uart1 = getattr(boards[0].driver, "uart1", None)
+        if uart1 is not None:
+            report.sections.append(("EL3 and R5 console", uart1.read_text()[-2000:]))
+    return report
 
 
 class MustRun:

@@ -109,7 +109,7 @@ class Keeper:
         """Set up, wait, run, and end the process with the container's exit code."""
         code = 1
         try:
-            code = self._live()
+            self._live()
         except Ended as outcome:
             code = outcome.code
             if outcome.words:
@@ -127,12 +127,13 @@ class Keeper:
 
     # before start
 
-    def _live(self) -> int:
+    def _live(self) -> None:
+        """From fork to the end, which is an exception."""
         try:
             self._set_up()
         except HetociError as error:
             self._say_ready(str(error))
-            return 1
+            raise Ended(1) from None
         except BaseException as error:
             self._say_ready(f"{type(error).__name__}: {error}")
             raise
@@ -141,8 +142,7 @@ class Keeper:
         self._host.checkpoint("keeper:committed")
         self._await_start()
         try:
-            while True:
-                self._round()
+            self._watch()
         finally:
             self._stop()
 
@@ -264,8 +264,8 @@ class Keeper:
 
     # while the core runs
 
-    def _round(self) -> None:
-        """One look at everything. Raises Ended when the container is over."""
+    def _watch(self) -> None:
+        """Look at everything, again and again. Raises Ended when the container is over."""
         interval = _FASTEST
         while True:
             for command in self._wait(interval):
@@ -344,8 +344,10 @@ def fork(host: Host, job: Job) -> int:
     child = os.fork()
     if child:
         return child
-    Keeper(host, job).main()
-    raise AssertionError("the keeper never returns")
+    try:
+        Keeper(host, job).main()
+    finally:
+        os._exit(1)  # create's code above us in the stack is the parent's to run
 
 
 def wait_gone(host: Host, pid: int, start: str, seconds: float) -> bool:

@@ -35,14 +35,15 @@ test: check unit board-test  ## Everything: lints, unit tests, all tests on the 
 
 check: ## Lints and types.
 	@python=$(PYTHON)
-	"$$python" -m ruff check pylib labtests
-	"$$python" -m ruff format --check pylib labtests
-	"$$python" -m mypy pylib/hetoci/src pylib/hetoci_lab/src
-	git ls-files '*.sh' .ci/run | xargs shellcheck
+	"$$python" -m ruff check .
+	"$$python" -m ruff format --check .
+	"$$python" -m mypy pylib/hetoci/src pylib/hetoci_lab/src recipes/common/labels.py
+	"$$python" -m mypy --explicit-package-bases labtests/conftest.py
+	git ls-files '*.sh' .ci/run '**/vboard/init' | xargs shellcheck
 
 unit:  ## Tests that need no board.
 	@python=$(PYTHON)
-	"$$python" -m pytest -q pylib
+	"$$python" -m pytest -q pylib recipes
 
 board-test:  ## Tests on the virtual board, Linux alone and under Xen.
 	@python=$(PYTHON)

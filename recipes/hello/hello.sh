@@ -1,4 +1,5 @@
 #!/bin/busybox sh
+# shellcheck shell=dash
 # SPDX-License-Identifier: MIT
 # Prints a line each second until it is told to stop.
 busybox=/bin/busybox

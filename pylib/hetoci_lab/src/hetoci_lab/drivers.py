@@ -54,7 +54,8 @@ class VirtualBoardDriver(QEMUDriver):  # type: ignore[misc]  # labgrid is untype
     def get_qemu_base_args(self) -> list[str]:
         """Return the board's QEMU command line; called by QEMUDriver."""
         forward = f"tcp:127.0.0.1:{self.network.port}-10.0.2.15:22"
-        words = [self.target.env.config.get_tool(self.qemu_bin), "-M", self.machine]
+        words = [*qemu.DIE_WITH_PARENT, self.target.env.config.get_tool(self.qemu_bin)]
+        words += ["-M", self.machine]
         words += ["-m", self.memory, "-display", "none"]
         return words + qemu.arguments(build.board_folder(), self.variant, self.data, [forward])
 

@@ -16,6 +16,8 @@ EL3_ENTRY = 0x180000
 KERNEL = 0x200000
 DTB = 0x7000000
 DOM0_KERNEL = 0x50000000
+DIE_WITH_PARENT = ("setpriv", "--pdeathsig", "TERM", "--")
+"""Prefix that ends QEMU when whoever started it dies, also by SIGKILL (prctl(2))."""
 RESET_STATUS = 64
 """Exit status of QEMU when the board asked for a reset (PSCI SYSTEM_RESET)."""
 DATA_BYTES = 4 << 30
@@ -48,6 +50,8 @@ def arguments(board: Path, variant: str, data: Path, forwards: list[str]) -> lis
         words += ["-drive", f"if=none,id=d{number},file={disk},format=raw,readonly={readonly}"]
         # Linux numbers disks in the order of QEMU's tree, which begins with the highest bus.
         words += ["-device", f"virtio-blk-device,drive=d{number},bus=virtio-mmio-bus.{7 - number}"]
+    # The machine always has two GEMs, and QEMU warns about those without a peer.
+    words += ["-nic", "user,restrict=on", "-nic", "user,restrict=on"]
     net = ",".join(["user,id=n0", *(f"hostfwd={rule}" for rule in forwards)])
     words += ["-netdev", net, "-device", "virtio-net-device,netdev=n0,bus=virtio-mmio-bus.3"]
     words += ["-device", "virtio-rng-device,bus=virtio-mmio-bus.4"]
@@ -57,7 +61,7 @@ def arguments(board: Path, variant: str, data: Path, forwards: list[str]) -> lis
 def command(board: Path, variant: str, data: Path, ssh_port: int, uart1: Path) -> list[str]:
     """Return the whole command line with the console on standard input and output."""
     forward = f"tcp:127.0.0.1:{ssh_port}-10.0.2.15:22"
-    words = [QEMU, "-M", MACHINE, "-m", MEMORY, "-display", "none"]
+    words = [*DIE_WITH_PARENT, QEMU, "-M", MACHINE, "-m", MEMORY, "-display", "none"]
     words += arguments(board, variant, data, [forward])
     return [*words, "-serial", "mon:stdio", "-serial", f"file:{uart1}"]
 

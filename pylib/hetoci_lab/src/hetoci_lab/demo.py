@@ -39,7 +39,7 @@ class Demo:
     def boot(self) -> None:
         """Power on under Xen and wait for containerd."""
         act("Power on: an unmodified QEMU with our EL3 firmware, Xen, Linux as dom0, containerd")
-        took = self.session.wait_ready(lambda _: None)
+        took = self.session.wait_ready(Progress())
         self.check("xl info | grep -E 'xen_version|total_memory'", "xen_version", "Xen is running")
         self.check("hetoci devices", r"r5f.*\bfree\b", "a Cortex-R5 core is there, and free")
         tell(f"  The board was ready after {took:.1f} s.")
@@ -118,6 +118,19 @@ class Demo:
         """Repeat a command until its output matches; show the last output."""
         _repeat(lambda: bool(re.search(pattern, self.session.ssh(command).stdout)), seconds)
         self.check(command, pattern, claim)
+
+
+class Progress:
+    """Shows the console's newest line every two seconds."""
+
+    def __init__(self) -> None:
+        self._said = time.monotonic()
+
+    def __call__(self, line: str) -> None:
+        now = time.monotonic()
+        if now - self._said >= 2 and line:
+            self._said = now
+            tell(f"    ... {line[:100]}")
 
 
 def _repeat(ready: Callable[[], bool], seconds: float) -> None:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """One life of the virtual board: power on, commands over ssh, power off."""
 
+import re
 import subprocess
 import time
 from collections.abc import Callable
@@ -13,7 +14,10 @@ from hetoci_lab.errors import LabError
 
 BOOT_TIMEOUT = 180.0
 """Seconds from power-on to an ssh log-in; far above what a loaded 2-core host needs."""
-READY = "systemctl is-active containerd"
+READY = "vboard: containerd is ready"
+"""What vboard-ready.service says on the console."""
+ESCAPE_SEQUENCE = re.compile(r"\x1b(\[[0-9;?!]*[A-Za-z]|\][^\x07\x1b]*(\x07|\x1b\\)|[()][A-B0-2])")
+"""Terminal control (ECMA-48 CSI, xterm's OSC, character sets) in a console's text."""
 
 
 class Session:
@@ -80,12 +84,9 @@ class Session:
             if self._child is None or self._child.poll() is not None:
                 raise LabError(f"The board stopped while it was starting.\n{self.last_lines()}")
             progress(self.last_lines(1).strip())
-            try:
-                if self.ssh(READY, timeout=10).stdout.strip() == "active":
-                    return time.monotonic() - begun
-            except subprocess.TimeoutExpired:
-                continue
-            time.sleep(0.3)
+            if READY in self.last_lines(50):
+                return time.monotonic() - begun
+            time.sleep(0.2)
         raise LabError(
             f"The board was not ready after {waited:.0f} s.\n{self.last_lines()}",
             hint="A heavily loaded host can be the reason.",
@@ -108,6 +109,7 @@ class Session:
             text = self.console.read_text(errors="replace")
         except FileNotFoundError:
             return "  (the console is empty)"
+        text = ESCAPE_SEQUENCE.sub("", text)
         lines = [line.strip() for line in text.splitlines() if line.strip()]
         return "\n".join(f"  {line}" for line in lines[-count:])
 

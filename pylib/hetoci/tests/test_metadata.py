@@ -63,8 +63,19 @@ def test_arms_annotation_chooses_the_core() -> None:
     assert firmware({"remoteproc.name": "r5f_0"}).core == "r5f_0"
 
 
-def test_our_core_key_wins_over_arms() -> None:
+def test_our_core_key_wins_over_arms_in_the_same_source() -> None:
     assert firmware({"remoteproc.name": "a", f"{F}.core": "b"}).core == "b"
+
+
+def test_the_users_alias_wins_over_the_images_key() -> None:
+    labels = {W: "firmware", f"{F}.core": "image"}
+    assert firmware({"remoteproc.name": "user"}, labels).core == "user"
+    assert firmware({f"{F}.core": "user"}, {"remoteproc.name": "image"}).core == "user"
+
+
+def test_a_workload_that_is_stated_wins_over_the_one_an_alias_implies() -> None:
+    with pytest.raises(MetadataError, match=r"io\.hetoci\.workload=domain is unknown"):
+        workload({"remoteproc.name": "a"}, {W: "domain"})
 
 
 def test_defaults() -> None:
@@ -117,7 +128,8 @@ def test_the_user_wins_over_the_image() -> None:
         ({W: "firmware", F: ""}, "io.hetoci.firmware is empty"),
         ({W: "firmware", F: "/a/../../x"}, "a path without '..' is needed"),
         ({W: "firmware", F: "/a\nb"}, "has control characters in '/a\\nb'"),
-        ({W: "firmware", F: "/" + "a" * 5000}, "has 5001 characters, 4096 are allowed"),
+        ({W: "firmware", F: "/" + "a" * 5000}, "has 5001 characters, 4000 are allowed"),
+        ({W: "firmware", F: "/" + "ä" * 2100}, "and its value have more than 4096 bytes"),
         ({W: "firmware", f"{F}.digest": "md5:0"}, "is no digest, sha256:<64"),
         ({W: "firmware", f"{F}.digest": "sha256:" + "G" * 64}, "is no digest"),
         ({W: "firmware", f"{F}.digest": "sha256:" + "0" * 63}, "is no digest"),

@@ -296,7 +296,6 @@ def test_the_runtime_takes_the_longest_value() -> None:
     assert runtime_reasons({spec.WORKLOAD: "firmware", runtime.FIRMWARE: "/" + "a" * 3999}) == []
 
 
-@pytest.mark.xfail(strict=True, reason="the runtime resolves aliases after laying over")
 def test_a_users_alias_wins_over_the_images_key() -> None:
     labels = {spec.WORKLOAD: "firmware", runtime.CORE: "image"}
     found = runtime.workload({runtime.ARM_CORE: "user"}, labels, ("x.elf",), "/", ALL)

@@ -30,8 +30,10 @@ KEYS = (WORKLOAD, FIRMWARE, DIGEST, CORE, CONSOLE, STOP_TIMEOUT)
 WORKLOADS = ("firmware",)
 CONSOLES = ("trace", "rpmsg-tty")
 
-#: Longest value of a key, in characters; the longest sensible one is a path.
-MAX_VALUE = 4096
+#: Longest value of a key, in characters, and of key and value together, in bytes: what engines
+#: keep of a label (docs/spec/metadata.md, "Names").
+MAX_VALUE = 4000
+MAX_BYTES = 4096
 MAX_STOP_TIMEOUT = 3600.0
 
 
@@ -58,12 +60,23 @@ def workload(
         return None
     _check_allowed(from_image, image_keys)
     keys = {**from_image, **ours}
-    reasons = _misspelt(keys, from_image, ours)
-    values = {key: value for key, value in keys.items() if isinstance(value, str)}
+    reasons = _misspelt(keys, ours)
+    values = {**_own_names(from_image), **_own_names(ours)}
+    if ARM_CORE in keys:
+        values.setdefault(WORKLOAD, "firmware")
     result = _firmware(values, args, cwd, reasons)
     if reasons:
         raise MetadataError(reasons)
     return result
+
+
+def _own_names(source: Mapping[str, Any]) -> dict[str, str]:
+    """The strings of one source with aliases replaced, unless our own key is there too: so a
+    user's alias wins over the image's key."""
+    values = {key: value for key, value in source.items() if isinstance(value, str)}
+    if ARM_CORE in values:
+        values.setdefault(CORE, values.pop(ARM_CORE))
+    return values
 
 
 def _check_allowed(from_image: Mapping[str, Any], globs: Sequence[str]) -> None:
@@ -88,9 +101,7 @@ def matches(name: str, globs: Sequence[str]) -> bool:
     return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
-def _misspelt(
-    keys: Mapping[str, Any], from_image: Mapping[str, Any], ours: Mapping[str, Any]
-) -> list[str]:
+def _misspelt(keys: Mapping[str, Any], ours: Mapping[str, Any]) -> list[str]:
     reasons = []
     for key, value in sorted(keys.items()):
         source = "annotation" if key in ours else "image label"
@@ -100,6 +111,8 @@ def _misspelt(
             reasons.append(f"{source} {key} is {_json_type(value)}, a string is needed")
         elif len(value) > MAX_VALUE:
             reasons.append(f"{source} {key} has {len(value)} characters, {MAX_VALUE} are allowed")
+        elif len((key + value).encode("utf-8", "surrogatepass")) > MAX_BYTES:
+            reasons.append(f"{source} {key} and its value have more than {MAX_BYTES} bytes")
         elif not value.isprintable():
             reasons.append(f"{source} {key} has control characters in {value!r}")
     return reasons
@@ -135,7 +148,7 @@ def _distance(a: str, b: str) -> int:
 def _firmware(
     values: Mapping[str, str], args: Sequence[str], cwd: str, reasons: list[str]
 ) -> FirmwareWorkload | None:
-    kind = values.get(WORKLOAD, "firmware" if ARM_CORE in values else None)
+    kind = values.get(WORKLOAD)
     if kind is None:
         needing = [key for key in KEYS[1:] if key in values]
         if needing:
@@ -146,7 +159,7 @@ def _firmware(
         return None
     return FirmwareWorkload(
         _path(values, args, cwd, reasons),
-        core=values.get(CORE, values.get(ARM_CORE, "")),
+        core=values.get(CORE, ""),
         digest=_digest(values.get(DIGEST, ""), reasons),
         consoles=_consoles(values.get(CONSOLE), reasons),
         stop_timeout=_seconds(values.get(STOP_TIMEOUT), reasons),

@@ -52,3 +52,9 @@ def test_the_kernel_says_nothing_worse_than_a_notice_about_our_devices(board: Bo
 def test_containerd_has_both_delegates(board: Board) -> None:
     assert "crun version" in board.check("crun --version")
     assert "runc version" in board.check("runc --version")
+
+
+def test_containerd_offers_kubernetes_the_hetoci_runtime(board: Board) -> None:
+    configuration = board.check("containerd config dump")
+    assert "containerd.runtimes.hetoci" in configuration
+    assert re.search(r"io\.containerd\.grpc\.v1 +cri +linux/arm64 +ok", board.check("ctr plugins ls"))

@@ -12,6 +12,7 @@ from hetoci_lab import kernel, paths, rootfs, run
 
 IMAGES = "usr/share/hetoci/images"
 FIRMWARE = "usr/lib/firmware"
+EXAMPLES = "usr/share/doc/hetoci/examples"
 
 
 def build(
@@ -22,6 +23,9 @@ def build(
     shutil.copytree(rootfs.BOARD / "parts", root)
     install: list[str | Path] = ["make", "-C", paths.tree() / "pylib/hetoci", "install"]
     run.logged([*install, f"DESTDIR={root}", "PREFIX=/usr"], log)
+    # What an integrator does by hand: the engine's configuration from hetoci's example.
+    (root / "etc/containerd").mkdir()
+    shutil.copy(root / EXAMPLES / "containerd.toml", root / "etc/containerd/config.toml")
     _modules(root, kernel_folder, folder, log)
     firmware = root / FIRMWARE
     firmware.mkdir(parents=True)

@@ -55,6 +55,11 @@ def main(argv: Sequence[str], host: Host | None = None) -> int:
         from . import report
 
         report.error(host, line, str(error))
+    except PermissionError as error:
+        from . import report
+
+        place = error.filename or "a system call"
+        report.error(host, line, f"not allowed to use {place}; firmware containers need root")
     except BrokenPipeError:  # whoever reads our output has seen enough
         return 1
     except Exception as error:

@@ -12,15 +12,15 @@
 
 #define EEMI_1_1		0x10001
 #define TRUSTZONE_1_0		0x10000
-#define MODULE_SHIFT		8
 
-#define NODE_OFF		0
-#define NODE_RUNNING		1
+#define NODE_RPU_0		7
+#define NODE_RPU_1		8
+#define STATE_OFF		0
+#define STATE_RUNNING		1
 #define USED_BY_CALLER		1
 
 #define CAPABILITY_MASK		0xf
 #define ADDRESS_GIVEN		1	/* REQUEST_WAKEUP: bit 0 of the low address word */
-#define HIVEC			1	/* not distinguishable from LOVEC: bit 0 is taken */
 
 struct eemi_function {
 	uint16_t id;
@@ -42,8 +42,8 @@ const char *eemi_reason;
 /* TF-A, plat/xilinx/zynqmp/pm_service/pm_defs.h, enum pm_node_id: those this board has */
 static struct node nodes[] = {
 	{ .id = 2, .processor = true, .denied = true },		/* APU_0, the caller itself */
-	{ .id = 7, .processor = true },				/* RPU_0 */
-	{ .id = 8, .processor = true, .denied = true },		/* RPU_1: is the programmable logic */
+	{ .id = NODE_RPU_0, .processor = true },		/* R5_0 */
+	{ .id = NODE_RPU_1, .processor = true, .denied = true }, /* R5_1 is the programmable logic */
 	{ .id = 15 },						/* TCM_0_A */
 	{ .id = 16 },						/* TCM_0_B */
 	{ .id = 22 },						/* USB_0 */
@@ -62,11 +62,9 @@ static struct node nodes[] = {
 	{ .id = 69 },						/* PL */
 };
 
-static uint32_t rpu_mode;	/* IOCTL 0/1; lockstep after reset, as the SoC */
-static uint32_t tcm_mode;
+static uint32_t rpu_mode;	/* lockstep after reset, as the SoC */
+static uint32_t tcm_mode;	/* can be set, not read, as with the PMU firmware */
 static uint32_t storage[8];	/* GGS 0-3, PGGS 0-3 */
-static uint32_t boot_health;
-static uint32_t shutdown_scope = 2;
 
 static uint32_t refuse(uint32_t status, const char *reason)
 {
@@ -116,10 +114,10 @@ static uint32_t get_node_status(const uint32_t *arg, uint32_t *out)
 	    find_node(arg[0], false, &node) == XST_PM_INVALID_NODE)
 		return refuse(XST_PM_INVALID_NODE, "no such node");
 	eemi_reason = 0;
-	if (node->id == 7 || node->id == 8)
-		out[0] = rpu_running(node->id - 7) ? NODE_RUNNING : NODE_OFF;
+	if (node->id == NODE_RPU_0 || node->id == NODE_RPU_1)
+		out[0] = rpu_running(node->id - NODE_RPU_0) ? STATE_RUNNING : STATE_OFF;
 	else
-		out[0] = node->processor || node->requested ? NODE_RUNNING : NODE_OFF;
+		out[0] = node->processor || node->requested ? STATE_RUNNING : STATE_OFF;
 	out[2] = node->requested ? USED_BY_CALLER : 0;
 	return XST_PM_SUCCESS;
 }
@@ -219,24 +217,37 @@ static uint32_t system_shutdown(const uint32_t *arg, uint32_t *out)
 		semihosting_exit(EXIT_OFF);
 	if (arg[0] == 1)
 		semihosting_exit(EXIT_RESET);
-	shutdown_scope = arg[1];
-	return XST_PM_SUCCESS;
+	return XST_PM_SUCCESS;	/* a scope: each one ends in the same restart here */
 }
 
-static uint32_t rpu_ioctl(uint32_t node_id, uint32_t *mode, bool set, uint32_t value, uint32_t *out)
+static uint32_t set_mode(uint32_t node_id, uint32_t *mode, uint32_t value)
 {
 	struct node *node;
 	uint32_t status = find_node(node_id, true, &node);
 
 	if (status != XST_PM_SUCCESS)
 		return status;
-	if (set && value > 1)
+	if (value > 1)
 		return refuse(XST_INVALID_PARAM, "unknown mode");
-	if (set)
-		*mode = value;
-	else
-		out[0] = *mode;
+	*mode = value;
 	return XST_PM_SUCCESS;
+}
+
+static uint32_t get_mode(uint32_t node_id, uint32_t mode, uint32_t *out)
+{
+	struct node *node;
+
+	out[0] = mode;
+	return find_node(node_id, true, &node);
+}
+
+static uint32_t set_boot_address(uint32_t node_id, uint32_t address)
+{
+	struct node *node;
+
+	if (address != 0)
+		return refuse(XST_PM_NO_ACCESS, "the core starts at 0x0 only");
+	return find_node(node_id, true, &node);
 }
 
 static uint32_t storage_ioctl(uint32_t first, uint32_t index, bool set, uint32_t value, uint32_t *out)
@@ -258,15 +269,13 @@ static uint32_t ioctl(const uint32_t *arg, uint32_t *out)
 {
 	switch (arg[1]) {
 	case 0:		/* GET_RPU_OPER_MODE: lockstep or split */
-		return rpu_ioctl(arg[0], &rpu_mode, false, 0, out);
+		return get_mode(arg[0], rpu_mode, out);
 	case 1:		/* SET_RPU_OPER_MODE: noted; R5_1 never follows R5_0 */
-		return rpu_ioctl(arg[0], &rpu_mode, true, arg[2], out);
+		return set_mode(arg[0], &rpu_mode, arg[2]);
 	case 2:		/* RPU_BOOT_ADDR_CONFIG: only LOVEC exists */
-		if (arg[2] != 0)
-			return refuse(XST_PM_NO_ACCESS, "the core starts at 0x0 only");
-		return rpu_ioctl(arg[0], &tcm_mode, false, 0, out);
+		return set_boot_address(arg[0], arg[2]);
 	case 3:		/* TCM_COMB_CONFIG: noted; the "TCM" is DDR */
-		return rpu_ioctl(arg[0], &tcm_mode, true, arg[2], out);
+		return set_mode(arg[0], &tcm_mode, arg[2]);
 	case 12:	/* WRITE_GGS: global storage, cleared by a reset of the board */
 		return storage_ioctl(0, arg[2], true, arg[3], out);
 	case 13:	/* READ_GGS */
@@ -275,8 +284,7 @@ static uint32_t ioctl(const uint32_t *arg, uint32_t *out)
 		return storage_ioctl(4, arg[2], true, arg[3], out);
 	case 15:	/* READ_PGGS */
 		return storage_ioctl(4, arg[2], false, 0, out);
-	case 17:	/* SET_BOOT_HEALTH_STATUS */
-		boot_health = arg[2];
+	case 17:	/* SET_BOOT_HEALTH_STATUS: nothing here would act on it */
 		return XST_PM_SUCCESS;
 	default:
 		return refuse(XST_PM_NO_FEATURE, "no such ioctl");

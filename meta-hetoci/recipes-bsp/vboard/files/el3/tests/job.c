@@ -3,8 +3,6 @@
 #include "sha256.h"
 #include "test.h"
 
-#define PATIENCE_MS	5000
-
 static uint64_t address(uint32_t slot, uint32_t index)
 {
 	return VB_SLOT_REGS_BASE + slot * VB_REGS_SIZE + 4 * index;

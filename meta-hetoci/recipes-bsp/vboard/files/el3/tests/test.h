@@ -23,6 +23,9 @@ void check_equal(uint64_t got, uint64_t want, const char *text);
 uint64_t smc(uint64_t function, uint64_t a, uint64_t b, uint64_t c);
 uint64_t now_ms(void);
 
+/* For what must happen, but may have to wait for the host to run an R5's thread. */
+#define PATIENCE_MS	10000
+
 /* True as soon as the word has the value, false after `ms`. */
 bool becomes(uint64_t address, uint32_t mask, uint32_t value, uint32_t ms);
 

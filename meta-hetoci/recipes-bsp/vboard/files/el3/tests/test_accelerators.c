@@ -120,12 +120,12 @@ static void interrupts(void)
 	check(gic_take(20) == -1, "no interrupt unless enabled");
 	for (uint32_t i = 0; i < 500; i++) {
 		start_vadd(0, base, base, base + 0x1000, 16, PL_CTRL_IRQ_ENABLE);
-		taken += gic_take(5000) == VB_ADMA_SPI_BASE && reg(0, PL_REG_STATUS) == PL_STATUS_DONE;
+		taken += gic_take(PATIENCE_MS) == VB_ADMA_SPI_BASE && reg(0, PL_REG_STATUS) == PL_STATUS_DONE;
 	}
 	check_equal(taken, 500, "each of 500 jobs ends with an interrupt");
 	check(gic_take(20) == -1, "and with one only");
 	start_vadd(0, 2, base, base, 1, PL_CTRL_IRQ_ENABLE);
-	check_equal((uint64_t)gic_take(5000), VB_ADMA_SPI_BASE, "a refused job interrupts too");
+	check_equal((uint64_t)gic_take(PATIENCE_MS), VB_ADMA_SPI_BASE, "a refused job interrupts too");
 	set_reg(0, PL_REG_CTRL, 0);
 }
 
@@ -134,7 +134,7 @@ static void read_only(void)
 	set_reg(0, PL_REG_ID, 0);
 	set_reg(0, PL_REG_STATUS, PL_STATUS_BUSY);
 	check(has_id(0, ID_VADD), "a read-only register can't be changed");
-	check(becomes(VB_SLOT_REGS_BASE + 4 * PL_REG_STATUS, PL_STATUS_BUSY, 0, 2000), "nor can STATUS");
+	check(becomes(VB_SLOT_REGS_BASE + 4 * PL_REG_STATUS, PL_STATUS_BUSY, 0, PATIENCE_MS), "nor can STATUS");
 }
 
 void test_accelerators(void)

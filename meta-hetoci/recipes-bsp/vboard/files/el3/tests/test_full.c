@@ -34,7 +34,7 @@ static bool decouplers_engaged(void)
 static bool beating(void)
 {
 	uint32_t beat = shell_reg(SHELL_REG_BEAT);
-	uint64_t end = now_ms() + 2000;
+	uint64_t end = now_ms() + PATIENCE_MS;
 
 	while (shell_reg(SHELL_REG_BEAT) == beat) {
 		if (now_ms() > end)
@@ -46,10 +46,10 @@ static bool beating(void)
 static void empty_slot(void)
 {
 	couple(2);
-	check(becomes(VB_SHELL_REGS_BASE + 4 * SHELL_REG_SLOT(2), ~0u, SHELL_STATE_EMPTY, 2000),
+	check(becomes(VB_SHELL_REGS_BASE + 4 * SHELL_REG_SLOT(2), ~0u, SHELL_STATE_EMPTY, PATIENCE_MS),
 	      "a coupled slot without a design stays empty");
 	set_reg(2, 7, 1);
-	check(becomes(VB_SLOT_REGS_BASE + 2 * VB_REGS_SIZE + 28, ~0u, PL_DEAD, 2000),
+	check(becomes(VB_SLOT_REGS_BASE + 2 * VB_REGS_SIZE + 28, ~0u, PL_DEAD, PATIENCE_MS),
 	      "and its window dead");
 	decouple(2);
 }

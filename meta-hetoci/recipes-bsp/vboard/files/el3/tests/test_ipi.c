@@ -23,7 +23,7 @@ static int32_t ipi(uint32_t function, uint32_t flags)
 
 static bool status_becomes(int32_t status)
 {
-	uint64_t end = now_ms() + 2000;
+	uint64_t end = now_ms() + PATIENCE_MS;
 
 	while (ipi(ENQUIRY, 0) != status) {
 		if (now_ms() > end)
@@ -35,7 +35,7 @@ static bool status_becomes(int32_t status)
 /* R5_0's thread may be kept waiting by the host for longer than NOTIFY waits. */
 static bool notify_taken(void)
 {
-	uint64_t end = now_ms() + 2000;
+	uint64_t end = now_ms() + PATIENCE_MS;
 
 	while (ipi(NOTIFY, BLOCKING) != 0) {
 		if (now_ms() > end)
@@ -47,7 +47,7 @@ static bool notify_taken(void)
 static bool kick_by_itself(void)
 {
 	write32(R5_0_KICK_NOW, 1);
-	return becomes(R5_0_KICK_NOW, ~0u, 0, 2000);
+	return becomes(R5_0_KICK_NOW, ~0u, 0, PATIENCE_MS);
 }
 
 static void without_r5(void)
@@ -66,7 +66,7 @@ static void without_r5(void)
 /* The driver's interrupt handler: enquiry, then the ACK. */
 static bool handle(void)
 {
-	if (gic_take(2000) != SPI || !(ipi(ENQUIRY, IRQ) & RECV_PENDING))
+	if (gic_take(PATIENCE_MS) != SPI || !(ipi(ENQUIRY, IRQ) & RECV_PENDING))
 		return false;
 	return ipi(ACK, IRQ) == 0;
 }
@@ -100,13 +100,13 @@ static void ping_pong(void)
 static void late_ack(void)
 {
 	kick_by_itself();
-	check_equal((uint64_t)gic_take(2000), SPI, "a kick interrupts");
+	check_equal((uint64_t)gic_take(PATIENCE_MS), SPI, "a kick interrupts");
 	check_equal((uint64_t)(int64_t)ipi(ENQUIRY, IRQ), RECV_PENDING, "the handler sees it");
 	check(gic_take(20) == -1, "the enquiry has masked the interrupt");
 	kick_by_itself();
 	check(gic_take(20) == -1, "a second kick stays masked");
 	ipi(ACK, IRQ);
-	check_equal((uint64_t)gic_take(2000), SPI, "the late ACK does not swallow the second kick");
+	check_equal((uint64_t)gic_take(PATIENCE_MS), SPI, "the late ACK does not swallow the second kick");
 	check_equal((uint64_t)(int64_t)ipi(ENQUIRY, IRQ), RECV_PENDING, "which is pending");
 	ipi(ACK, IRQ);
 	drain();

@@ -9,7 +9,7 @@
 static bool counting(void)
 {
 	uint32_t before = read32(R5_0_COUNT);
-	uint64_t end = now_ms() + 2000;
+	uint64_t end = now_ms() + PATIENCE_MS;
 
 	while (read32(R5_0_COUNT) == before) {
 		if (now_ms() > end)
@@ -49,7 +49,7 @@ static uint32_t restarts(void)
 		uint32_t starts = read32(R5_0_STARTS);
 
 		eemi(8, RPU_0, 2, 0, 0, NULL);
-		good += eemi(10, RPU_0, 1, 0, 1, NULL) == 0 && becomes(R5_0_STARTS, ~0u, starts + 1, 2000);
+		good += eemi(10, RPU_0, 1, 0, 1, NULL) == 0 && becomes(R5_0_STARTS, ~0u, starts + 1, PATIENCE_MS);
 	}
 	return good;
 }

@@ -13,7 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conftest import Board
+from fakekernel import BoardHost
 from hetoci import cmdline
+from hetoci.__main__ import main
 from hetoci.verbs.lifecycle import parse_signal
 
 SHIM = "--root /run/containerd/runc/k8s.io --log /b/log.json --log-format json"
@@ -320,6 +322,17 @@ def test_a_bug_keeps_its_traceback_in_the_log(board: Board) -> None:
     assert "Traceback" not in result.err
     assert "Traceback" in json.loads((board.root / "log.json").read_text())["traceback"]
     assert "Traceback" in board.hetoci("state", "c").err
+
+
+def test_without_root_the_remedy_is_named(board: Board, capsys: pytest.CaptureFixture[str]) -> None:
+    class Unprivileged(BoardHost):
+        def make_directory(self, path: str, mode: int = 0o700) -> None:
+            raise PermissionError(13, "Permission denied", path)
+
+    arguments = ["create", "--bundle", board.bundle(), "c"]
+    assert main(arguments, Unprivileged(os.fspath(board.root))) == 1
+    words = "hetoci: not allowed to use /run/hetoci/claims; firmware containers need root\n"
+    assert capsys.readouterr().err == words
 
 
 @pytest.mark.parametrize(

@@ -45,13 +45,17 @@ def build(*, refresh: bool = False, manifest: Path | None = None) -> Path:
     `refresh` takes the newest packages instead of those fetched before; `manifest` takes
     exactly the versions of an earlier build's manifest.json. Raises LabError.
     """
+    paths.build().mkdir(exist_ok=True)
+    with cache.locked(paths.build(), "build"):
+        return _build(refresh, _pins(manifest) if manifest else {})
+
+
+def _build(refresh: bool, pins: dict[str, str]) -> Path:
     begun = time.monotonic()
     _check_space()
-    pins = _pins(manifest) if manifest else {}
     if refresh:
         for kind in ("debs", "rootfs"):
             cache.remove(paths.cache() / kind)
-    _log("start").unlink(missing_ok=True)
     debs = _debs(pins)
     found: dict[str, Path] = {}
     _together(

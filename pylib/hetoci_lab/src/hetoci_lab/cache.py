@@ -8,11 +8,13 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import mkdtemp
 
 from hetoci_lab import paths
+from hetoci_lab.console import say
 from hetoci_lab.errors import LabError
 
 KEEP = 3
@@ -56,8 +58,7 @@ def artefact(kind: str, key: str, make: Callable[[Path], None]) -> Path:
             hint="Set HETOCI_CACHE to a folder you may write to.",
         ) from error
     place = home / key
-    with (home / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with locked(home, kind):
         if not place.is_dir():
             for stale in home.glob("tmp-*"):
                 remove(stale)
@@ -68,6 +69,18 @@ def artefact(kind: str, key: str, make: Callable[[Path], None]) -> Path:
             _prune(home, place)
         os.utime(place)
     return place
+
+
+@contextmanager
+def locked(folder: Path, name: str) -> Iterator[None]:
+    """Hold the folder's lock file; say so when another build has it."""
+    with (folder / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say(name, "waiting for another build")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def remove(folder: Path) -> None:

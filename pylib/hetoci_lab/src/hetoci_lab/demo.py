@@ -39,10 +39,9 @@ class Demo:
     def boot(self) -> None:
         """Power on under Xen and wait for containerd."""
         act("Power on: an unmodified QEMU with our EL3 firmware, Xen, Linux as dom0, containerd")
-        took = self.session.wait_ready(Progress())
+        passed(f"containerd was ready after {self.session.wait_ready(Progress()):.1f} s")
         self.check("xl info | grep -E 'xen_version|total_memory'", "xen_version", "Xen is running")
         self.check("hetoci devices", r"r5f.*\bfree\b", "a Cortex-R5 core is there, and free")
-        tell(f"  The board was ready after {took:.1f} s.")
 
     def images(self) -> None:
         """Import the images."""

@@ -22,7 +22,7 @@ def environment() -> dict[str, str]:
         **os.environ,
         "ARCH": "arm64",
         "CROSS_COMPILE": "aarch64-linux-gnu-",
-        "KBUILD_BUILD_TIMESTAMP": f"@{EPOCH}",
+        "KBUILD_BUILD_TIMESTAMP": "Mon Dec  1 00:00:00 UTC 2025",
         "KBUILD_BUILD_USER": "hetoci",
         "KBUILD_BUILD_HOST": "vboard",
         "SOURCE_DATE_EPOCH": EPOCH,

@@ -113,6 +113,16 @@ static void late_ack(void)
 	check_equal((uint64_t)(int64_t)ipi(ENQUIRY, 0), 0, "and handled then");
 }
 
+/* As when an ACK comes between R5_0's kick and the end of the transfer that tells of it. */
+static void interrupt_after_ack(void)
+{
+	write32(VB_ADMA_BASE + VB_ADMA_CHANNEL_IPI * VB_ADMA_STRIDE + 0x200, 1);
+	check_equal((uint64_t)gic_take(PATIENCE_MS), SPI, "the interrupt of a kick acknowledged before comes");
+	check_equal((uint64_t)(int64_t)ipi(ENQUIRY, IRQ), RECV_PENDING, "and counts as pending");
+	ipi(ACK, IRQ);
+	check(gic_take(20) == -1, "until it is acknowledged too");
+}
+
 static void masking(void)
 {
 	ipi(DISABLE, 0);
@@ -145,6 +155,7 @@ void test_ipi(void)
 	ipi(ENABLE, 0);
 	ping_pong();
 	late_ack();
+	interrupt_after_ack();
 	masking();
 	eemi(8, 7, 2, 0, 0, NULL);
 	check_equal((uint64_t)(int64_t)ipi(ENQUIRY, 0), 0, "a stop of R5_0 forgets its IPIs");

@@ -43,7 +43,7 @@ check: ## Lints and types.
 
 unit:  ## Tests that need no board.
 	@python=$(PYTHON)
-	"$$python" -m pytest -q pylib recipes
+	"$$python" -m pytest -q --hypothesis-profile=ci pylib recipes
 
 board-test:  ## Tests on the virtual board, Linux alone and under Xen.
 	@python=$(PYTHON)

@@ -219,6 +219,17 @@ def test_no_metadata_breaks_the_parser(a: dict[str, Any], b: dict[str, Any]) -> 
     try:
         found = workload(a, b)
     except HetociError as error:
-        assert "\n" not in str(error)
+        assert str(error).isprintable()
     else:
         assert found is None or (found.path[0] == "/" and ".." not in found.path.split("/"))
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [("a\nb", r"a\nb"), ("\x1b[2J", r"\x1b[2J"), ("\u2028", r"\u2028"), ("\udcff", r"\udcff")],
+)
+def test_a_value_cannot_break_out_of_the_sentence_about_it(value: str, shown: str) -> None:
+    with pytest.raises(HetociError) as caught:
+        workload({W: value}, {})
+    assert shown in str(caught.value)
+    assert str(caught.value).isprintable()

@@ -28,6 +28,16 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
+def printable(text: str) -> str:
+    """`text` on one line, safe for a terminal and a log: other characters as Python escapes.
+
+    Messages quote images and users, who may have put newlines or escape sequences there.
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
 class HetociError(Exception):
     """Root of everything that is reported to the caller as one sentence and exit code 1."""
 
@@ -38,7 +48,7 @@ class HetociError(Exception):
         self.hint = hint
 
     def __str__(self) -> str:
-        return f"{self.message}; {self.hint}" if self.hint else self.message
+        return printable(f"{self.message}; {self.hint}" if self.hint else self.message)
 
 
 class UsageError(HetociError):

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: MIT
+SUMMARY = "Device tree and overlays of the virtual board"
+DESCRIPTION = "QEMU's own tree, with the layer's additions; overlays for the shell and each slot."
+SECTION = "bsp"
+DEPENDS = "dtc-native qemu-system-native"
+
+inherit hetoci_source deploy
+
+HETOCI_VBOARD = "meta-hetoci/recipes-bsp/vboard/files"
+SRC_URI += "file://${HETOCI_VBOARD}/dts \
+    file://${HETOCI_VBOARD}/include \
+"
+
+COMPATIBLE_MACHINE = "^hetoci-vboard$"
+PACKAGE_ARCH = "${MACHINE_ARCH}"
+INHIBIT_DEFAULT_DEPS = "1"
+B = "${WORKDIR}/build"
+
+VBOARD_BOOTARGS ?= "console=ttyAMA0 earlycon root=/dev/vda rw ip=10.0.2.15::10.0.2.2:255.255.255.0:vboard:eth0:off uio_pdrv_genirq.of_id=generic-uio"
+VBOARD_DESIGNS ?= "sha256 vadd"
+
+# vboard_dtc SOURCE TARGET [-DNAME=VALUE...]
+vboard_dtc() {
+    source=${S}/${HETOCI_VBOARD}/dts/$1
+    target=$2
+    shift 2
+    cpp -nostdinc -undef -D__DTS__ -x assembler-with-cpp \
+        -I${S}/${HETOCI_VBOARD}/include -I${S}/${HETOCI_VBOARD}/dts "$@" $source -o $target.dts
+    # dtc cannot see the interrupt parent that an overlay's nodes inherit.
+    dtc -q -@ -i ${B} -Wno-interrupts_property -I dts -O dtb -o $target $target.dts
+}
+
+do_compile() {
+    qemu-system-aarch64 -M xlnx-versal-virt,dumpdtb=qemu.dtb -m 2G -display none -kernel /dev/null
+    dtc -q -I dtb -O dts -o qemu.dts qemu.dtb
+    vboard_dtc vboard-linux.dts vboard-linux.dtb '-DVB_BOOTARGS="${VBOARD_BOOTARGS}"'
+    vboard_dtc pl-shell.dtso pl-shell.dtbo
+    for design in ${VBOARD_DESIGNS}; do
+        for slot in 0 1 2 3; do
+            vboard_dtc pl-slot.dtso $design-slot$slot.dtbo -DPL_SLOT=slot$slot \
+                -DPL_SLOT_NUMBER=$slot -DPL_SLOT_UNIT=fffc${slot}000 -DPL_DESIGN=$design
+        done
+    done
+}
+
+do_install() {
+    install -d ${D}${nonarch_base_libdir}/firmware
+    install -m 0644 ${B}/*.dtbo ${D}${nonarch_base_libdir}/firmware
+}
+
+do_deploy() {
+    install -D -m 0644 ${B}/vboard-linux.dtb ${DEPLOYDIR}/vboard-linux.dtb
+}
+addtask deploy after do_compile before do_build
+
+FILES:${PN} = "${nonarch_base_libdir}/firmware"

@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: MIT
+SUMMARY = "OCI runtime for everything a heterogeneous SoC can run"
+DESCRIPTION = "The runtime hetoci and its containerd shim: containers that carry firmware, \
+accelerators or whole domains, beside plain ones, which it hands to crun or runc."
+SECTION = "containers"
+
+require hetoci.inc
+
+inherit bash-completion
+
+do_install() {
+    oe_runmake ${HETOCI_INSTALL} DESTDIR=${D}
+    # The configuration is hetoci-conf's, which a product may replace.
+    rm -r ${D}${sysconfdir} ${D}${prefix}/lib/systemd ${D}${prefix}/lib/tmpfiles.d ${D}${datadir}/doc
+}
+
+FILES:${PN} = "${bindir}/hetoci \
+    ${bindir}/containerd-shim-hetoci-v1 \
+    ${prefix}/lib/hetoci \
+    ${prefix}/libexec/hetoci \
+"
+
+# The parts of the standard library that it imports.
+RDEPENDS:${PN} = "python3-core \
+    python3-crypt \
+    python3-ctypes \
+    python3-fcntl \
+    python3-io \
+    python3-json \
+"
+RRECOMMENDS:${PN} = "hetoci-conf"

@@ -233,3 +233,10 @@ def test_a_value_cannot_break_out_of_the_sentence_about_it(value: str, shown: st
         workload({W: value}, {})
     assert shown in str(caught.value)
     assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize("key", sorted(metadata.SANDBOX))
+def test_a_pods_own_container_is_plain_whatever_the_pods_annotations_say(key: str) -> None:
+    pod = {W: "firmware", F: "/x.elf"}
+    assert workload({**pod, key: "sandbox"}, {}) is None
+    assert workload({**pod, key: "container"}, {}) is not None

@@ -37,6 +37,13 @@ MAX_BYTES = 4096
 MAX_STOP_TIMEOUT = 3600.0
 
 
+#: What containerd's and CRI-O's CRI say of a pod's own container (docs/decisions/0206).
+SANDBOX = {
+    "io.kubernetes.cri.container-type": "sandbox",
+    "io.kubernetes.cri-o.ContainerType": "sandbox",
+}
+
+
 def concerns_us(key: str) -> bool:
     """True if `key` is one that hetoci reads."""
     return key == ARM_CORE or key.startswith(PREFIX)
@@ -51,9 +58,12 @@ def workload(
 ) -> FirmwareWorkload | None:
     """The workload that the metadata asks for; None for a plain container.
 
+    A pod's own (pause) container is always plain, though engines hand it the pod's annotations.
     labels: the image's own; image_keys: globs of keys that an image may set. args and cwd
     are the process's. Raises MetadataError or PolicyDenied with every reason.
     """
+    if any(annotations.get(key) == value for key, value in SANDBOX.items()):
+        return None
     ours = {key: value for key, value in annotations.items() if concerns_us(key)}
     from_image = {key: value for key, value in labels.items() if concerns_us(key)}
     if not ours and not from_image:

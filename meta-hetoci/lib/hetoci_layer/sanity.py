@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What the layer asks of a configuration, as sentences that say the remedy."""
 
-import os
+from pathlib import Path
 
 WORKLOADS = ("accelerator", "firmware", "domain")
 ENGINES = ("containerd", "docker", "podman", "crio")
@@ -45,7 +45,7 @@ def words(d, name):
 def tree(d):
     """The recipes build sources that lie beside the layer in its repository."""
     root = d.getVar("HETOCI_TREE") or ""
-    if os.path.isfile(os.path.join(root, "pylib", "hetoci", "Makefile")):
+    if (Path(root) / "pylib/hetoci/Makefile").is_file():
         return []
     return [
         f"{root} has no pylib/hetoci: the layer was copied out of its repository; "

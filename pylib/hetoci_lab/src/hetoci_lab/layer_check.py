@@ -1,0 +1,276 @@
+# SPDX-License-Identifier: MIT
+"""Checks of meta-hetoci and kas/ that need neither oe-core nor a network.
+
+`python -m hetoci_lab.layer_check` lints the recipes (oelint-adv), has bitbake's parser read them
+and kas resolve every configuration. What passes lints, parses or resolves; nothing is built.
+"""
+
+import functools
+import importlib
+import json
+import re
+import subprocess
+import sys
+import tempfile
+import types
+from pathlib import Path
+from typing import Any
+
+from hetoci_lab import paths
+from hetoci_lab.errors import LabError
+
+LAYER = "meta-hetoci"
+SERIES = ("scarthgap", "wrynose")
+MACHINES = ("hetoci-vboard", "qemuarm64", "zcu102", "k26", "versal")
+"""The files in kas/machine/ to choose from."""
+FEATURES = ("containerd", "docker", "podman", "xen", "debug")
+FIXED_SERIES = {"zcu102": "scarthgap", "k26": "scarthgap", "versal": "scarthgap"}
+"""Machines whose vendor's layers are for one series; their files include it."""
+UNLOCKED = {("wrynose", "meta-virtualization"), ("scarthgap", "meta-kria")}
+"""Repositories that follow a branch, because no revision of it could be looked at."""
+
+KAS_NETWORK_STEPS = (
+    "repo_setup_loop",
+    "repos_checkout",
+    "finish_setup_repos",
+    "repos_apply_patches",
+    "setup_environ",
+    "write_bbconfig",
+    "setup_home",
+)
+"""Steps of `kas dump` to skip: fetching, and what rests on the fetched layers."""
+
+SUPPRESSED = {
+    "oelint.var.mandatoryvar.HOMEPAGE": "the project has no home page yet",
+    "oelint.vars.fileextrapaths": "sources lie beside the layer, found through this class",
+    "oelint.vars.outofcontext": "the same finding, once for each recipe that uses the class",
+    "oelint.var.filesoverride": "a package holds exactly what its recipe names",
+    "oelint.vars.insaneskip": "fw.inc: an ELF file for another processor than the package's",
+    "oelint.vars.noncoreoverride": "linux-hetoci.inc is read only with the distro feature",
+}
+"""Findings of oelint-adv that are not heeded, with the reason; `info` is not asked for."""
+OWN_VARIABLE = re.compile(r"oelint\.vars\.mispell\.unknown:'(HETOCI|VBOARD)_")
+
+# What oe-core's bitbake.conf would say, as far as our recipes use it.
+BASE = {
+    "BBPATH": "${LAYERDIR}:${STUBS}",
+    "PN": "${@bb.parse.vars_from_file(d.getVar('FILE', False), d)[0]}",
+    "PV": "${@bb.parse.vars_from_file(d.getVar('FILE', False), d)[1] or '1.0'}",
+    "BPN": "${PN}",
+    "FILE_DIRNAME": "${@os.path.dirname(d.getVar('FILE', False))}",
+    "THISDIR": "${@os.path.dirname(d.getVar('FILE', False))}",
+    "WORKDIR": "/build/${PN}",
+    "D": "/build/${PN}/image",
+    "B": "${S}",
+    "prefix": "/usr",
+    "bindir": "${prefix}/bin",
+    "datadir": "${prefix}/share",
+    "sysconfdir": "/etc",
+    "nonarch_base_libdir": "/usr/lib",
+    "MACHINE_ARCH": "${MACHINE}",
+    "TARGET_PREFIX": "aarch64-oe-linux-",
+    "OVERRIDES": "aarch64:pn-${PN}:${MACHINE}:class-target",
+    "CORE_IMAGE_EXTRA_INSTALL": "",
+    "BBFILE_COLLECTIONS": "core arm-toolchain virtualization-layer",
+    "DISTRO_FEATURES": "hetoci systemd virtualization",
+}
+WANTED = re.compile(r"[A-Z_]+(:[a-z0-9-]+)*|do_(compile|install|deploy)")
+"""What `parse` returns: variables, and the tasks that our recipes define."""
+UPSTREAM_CLASSES = (
+    "bash-completion",
+    "core-image",
+    "deploy",
+    "features_check",
+    "module",
+    "packagegroup",
+    "systemd",
+)
+"""Classes of oe-core that our recipes inherit; empty here."""
+
+
+def tool(name: str) -> str:
+    """Return the path of a program that pip installed beside this Python."""
+    path = Path(sys.executable).with_name(name)
+    if not path.exists():
+        raise LabError(f"{name} is not installed beside {sys.executable}.", hint="make setup")
+    return str(path)
+
+
+def recipes(pattern: str = "*.bb") -> list[Path]:
+    """Return the layer's files that match, sorted; there are always some."""
+    found = sorted((paths.tree() / LAYER).rglob(pattern))
+    if not found:
+        raise LabError(f"{LAYER} has no {pattern}.")
+    return found
+
+
+def lint(files: list[Path]) -> list[str]:
+    """Return oelint-adv's findings about `files` that nothing in SUPPRESSED explains."""
+    done = subprocess.run(
+        [tool("oelint-adv"), "--quiet", "--hide", "info", "--exit-zero", *map(str, files)],
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode:
+        raise LabError(f"oelint-adv failed: {done.stderr.strip()}")
+    lines = (done.stdout + done.stderr).splitlines()
+    return sorted({line for line in lines if line.strip() and not _explained(line)})
+
+
+def _explained(line: str) -> bool:
+    return any(f":{rule}:" in line for rule in SUPPRESSED) or bool(OWN_VARIABLE.search(line))
+
+
+def parse(settings: dict[str, str], files: list[Path] | None = None) -> dict[str, dict[str, str]]:
+    """Return the expanded variables of every recipe, by PN, as bitbake's parser reads them.
+
+    `settings` are variables of the configuration, MACHINE among them; `__BBAPPEND` names a
+    bbappend to read after each file. Raises LabError with
+    bitbake's own message for a file that it refuses. Runs in a process of its own, because the
+    library changes the interpreter it is loaded into.
+    """
+    request = {"settings": settings, "files": [str(file) for file in files or recipes()]}
+    done = subprocess.run(
+        [sys.executable, "-m", "hetoci_lab.layer_check", "--parse"],
+        input=json.dumps(request),
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode:
+        raise LabError(f"bitbake's parser refuses the layer: {done.stderr.strip()}")
+    read: dict[str, dict[str, str]] = json.loads(done.stdout)
+    return read
+
+
+def _bitbake() -> Any:
+    """Import bitbake's library; bitbake-setup bundles it without the servers it imports."""
+    try:
+        bb = importlib.import_module("bb")
+    except ImportError:
+        raise LabError("bitbake-setup is not installed.", hint="make setup") from None
+    for name in ("hashserv", "hashserv.client", "prserv"):
+        sys.modules.setdefault(name, types.ModuleType(name))
+    for name in ("bb.data", "bb.event", "bb.parse", "bb.parse.parse_py.BBHandler", "bb.utils"):
+        importlib.import_module(name)
+    return bb
+
+
+def read_recipes(settings: dict[str, str], files: list[str]) -> dict[str, dict[str, str]]:
+    """Do what `parse` says, in this process."""
+    bb = _bitbake()
+    with tempfile.TemporaryDirectory(prefix="layer-check-") as stubs:
+        (Path(stubs) / "classes").mkdir()
+        for name in UPSTREAM_CLASSES:
+            (Path(stubs) / "classes" / f"{name}.bbclass").touch()
+        configuration = _configuration(bb, {**settings, "STUBS": stubs})
+        return dict(_read(bb, configuration, file) for file in files)
+
+
+def _configuration(bb: Any, settings: dict[str, str]) -> Any:
+    layer = str(paths.tree() / LAYER)
+    data = bb.data.init()
+    for name, value in {**BASE, **settings, "LAYERDIR": layer}.items():
+        data.setVar(name, value)
+    data = bb.parse.handle(f"{layer}/conf/layer.conf", data, True, True)
+    data.expandVarref("LAYERDIR")
+    data.setVar("__bbclasstype", "global")
+    for name in (data.getVar("INHERIT") or "").split():
+        bb.parse.parse_py.BBHandler.inherit(name, "configuration", 0, data)
+    data.setVar("__bbclasstype", "recipe")
+    bb.parse.siggen = importlib.import_module("bb.siggen").init(data)
+    return data
+
+
+def _read(bb: Any, configuration: Any, file: str) -> tuple[str, dict[str, str]]:
+    data = bb.parse.handle(file, bb.data.createCopy(configuration), 0)[""]
+    variables = {}
+    for name in data.keys():  # noqa: SIM118 (not a dict)
+        if WANTED.fullmatch(name):
+            variables[name] = str(data.getVar(name))
+    return str(data.getVar("PN")), variables
+
+
+def combinations() -> list[list[str]]:
+    """Return every sensible list of kas files: each machine, series and single feature."""
+    lists = []
+    for machine in MACHINES:
+        for series in SERIES:
+            if FIXED_SERIES.get(machine, series) != series:
+                continue
+            base = ["kas/base.yml", f"kas/series/{series}.yml", f"kas/machine/{machine}.yml"]
+            lists.append(base)
+            lists += [[*base, f"kas/feature/{feature}.yml"] for feature in FEATURES]
+    return lists
+
+
+def presets() -> list[list[str]]:
+    """Return the preset files, each as the list that kas takes."""
+    files = sorted((paths.tree() / "kas").glob("*.yml"))
+    return [[f"kas/{file.name}"] for file in files if file.name != "base.yml"]
+
+
+def dump(files: list[str]) -> dict[str, Any]:
+    """Return what kas makes of `files`, without fetching a repository; LabError if it refuses.
+
+    The answer is kept: treat it as read-only.
+    """
+    return _dump(tuple(files))
+
+
+@functools.cache
+def _dump(files: tuple[str, ...]) -> dict[str, Any]:
+    skips = [word for step in KAS_NETWORK_STEPS for word in ("--skip", step)]
+    config = ":".join(str(paths.tree() / file) for file in files)
+    with tempfile.TemporaryDirectory(prefix="layer-check-") as work:
+        done = subprocess.run(
+            [tool("kas"), "dump", "--format", "json", *skips, config],
+            capture_output=True,
+            text=True,
+            env={"PATH": "/usr/bin:/bin", "KAS_WORK_DIR": work, "HOME": work},
+        )
+    if done.returncode:
+        raise LabError(f"kas cannot resolve {':'.join(files)}: {done.stderr.strip()}")
+    resolved: dict[str, Any] = json.loads(done.stdout)
+    return resolved
+
+
+def unlocked(resolved: dict[str, Any]) -> set[tuple[str, str]]:
+    """Return (series, repository) of each repository that has no commit in its lock file."""
+    series = str(resolved["defaults"]["repos"]["branch"])
+    locked = {name for name, fields in resolved["overrides"]["repos"].items() if "commit" in fields}
+    foreign = {name for name, fields in resolved["repos"].items() if fields and "url" in fields}
+    return {(series, name) for name in foreign - locked}
+
+
+def installed(folder: Path) -> set[str]:
+    """Install pylib/hetoci below `folder` by its Makefile; return the files' paths on a target."""
+    command = ["make", "-s", "-C", str(paths.tree() / "pylib/hetoci"), "install"]
+    subprocess.run([*command, f"DESTDIR={folder}", "PREFIX=/usr"], check=True)
+    return {
+        f"/{path.relative_to(folder)}"
+        for path in folder.rglob("*")
+        if path.is_symlink() or not path.is_dir()
+    }
+
+
+def main(arguments: list[str]) -> int:
+    """Print a verdict a check; return 1 if one is bad."""
+    if arguments == ["--parse"]:
+        json.dump(read_recipes(**json.load(sys.stdin)), sys.stdout)
+        return 0
+    findings = lint([*recipes(), *recipes("*.bbappend")])
+    print("\n".join([*findings, f"lints: {len(findings)} findings"]))
+    count = len(parse({"MACHINE": "hetoci-vboard"}))
+    print(f"parses: {count} recipes, by bitbake's parser without oe-core")
+    lists = combinations() + presets()
+    for files in lists:
+        dump(files)
+    print(f"resolves: {len(lists)} kas configurations")
+    return 1 if findings else 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except LabError as error:
+        sys.exit(f"layer_check: {error}")

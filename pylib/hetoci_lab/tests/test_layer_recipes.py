@@ -1,0 +1,235 @@
+# SPDX-License-Identifier: MIT
+"""meta-hetoci lints, parses, and its metadata agree with what the recipes build."""
+
+import ast
+import fnmatch
+import hashlib
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hetoci_lab import layer_check, paths
+from hetoci_lab.errors import LabError
+
+TREE = paths.tree()
+LINUX = "meta-hetoci/recipes-kernel/linux"
+BOARD = {"MACHINE": "hetoci-vboard"}
+Recipes = dict[str, dict[str, str]]
+
+# Packages of oe-core (python3-manifest.json, scarthgap and wrynose) for modules outside core.
+PACKAGE_OF = {
+    "_json": "python3-json",
+    "ctypes": "python3-ctypes",
+    "fcntl": "python3-fcntl",
+    "hashlib": "python3-crypt",
+    "json": "python3-json",
+    "socket": "python3-io",
+    "termios": "python3-io",
+}
+CORE = {
+    "__future__", "collections", "errno", "fnmatch", "os", "select", "signal", "stat", "struct",
+    "subprocess", "sys", "time", "traceback", "typing",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def recipes() -> Recipes:
+    return layer_check.parse(BOARD)
+
+
+def names(recipe: dict[str, str], scheme: str = "file://") -> list[str]:
+    words = recipe["SRC_URI"].split()
+    return [word.removeprefix(scheme) for word in words if word.startswith(scheme)]
+
+
+def test_oelint_has_nothing_to_say() -> None:
+    files = [*layer_check.recipes(), *layer_check.recipes("*.bbappend")]
+    assert layer_check.lint(files) == []
+
+
+def test_oelint_would_say_something(tmp_path: Path) -> None:
+    bad = tmp_path / "bad_1.0.bb"
+    bad.write_text('SUMMARY = "Bad"\nSRC_URI = "file://x"\nDEPENDS_append = "y"\n')
+    assert any("oelint" in line for line in layer_check.lint([bad]))
+
+
+def test_every_suppression_says_why_and_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    reasons = layer_check.SUPPRESSED
+    assert all(len(reason) > 20 for reason in reasons.values())
+    monkeypatch.setattr(layer_check, "SUPPRESSED", {})
+    said = "\n".join(layer_check.lint([*layer_check.recipes()]))
+    unused = [rule for rule in reasons if f":{rule}:" not in said]
+    assert unused == ["oelint.vars.noncoreoverride"]  # of a bbappend, which was not asked about
+
+
+def test_bitbake_reads_every_recipe(recipes: Recipes) -> None:
+    assert sorted(recipes) == sorted(file.name.split("_")[0].removesuffix(".bb")
+                                     for file in layer_check.recipes())  # fmt: skip
+
+
+def test_bitbake_refuses_broken_syntax(tmp_path: Path) -> None:
+    bad = tmp_path / "bad_1.0.bb"
+    bad.write_text('SUMMARY = "Bad\n')
+    with pytest.raises(LabError, match="unparsed line"):
+        layer_check.parse(BOARD, [bad])
+
+
+def test_inline_python_of_every_recipe_evaluates(recipes: Recipes) -> None:
+    left = [f"{pn} {name}" for pn, values in recipes.items() for name, value in values.items()
+            if "${@" in value]  # fmt: skip
+    assert left == []
+
+
+def test_every_source_is_in_the_tree(recipes: Recipes) -> None:
+    missing = [f"{pn}: {name}" for pn, recipe in recipes.items() if "SRC_URI" in recipe
+               for name in names(recipe) if not (TREE / name).exists()]  # fmt: skip
+    assert missing == []
+
+
+def test_licence_checksums_are_right(recipes: Recipes) -> None:
+    checked = 0
+    for pn, recipe in recipes.items():
+        for word in recipe.get("LIC_FILES_CHKSUM", "").split():
+            name, *fields = word.removeprefix("file://").split(";")
+            options = dict(field.split("=") for field in fields)
+            place = TREE / recipe["S"].removeprefix(recipe["WORKDIR"]).lstrip("/") / name
+            lines = place.read_bytes().splitlines(keepends=True)
+            begin = int(options.get("beginline", 1)) - 1
+            text = b"".join(lines[begin : int(options.get("endline", len(lines)))])
+            assert hashlib.md5(text).hexdigest() == options["md5"], f"{pn}: {place}"  # noqa: S324
+            checked += 1
+    assert checked >= 8
+
+
+def test_recipes_have_the_version_of_the_program(recipes: Recipes) -> None:
+    text = (TREE / "pylib/hetoci/src/hetoci/__init__.py").read_text()
+    version = re.search(r'^__version__ = "(.+)"', text, re.M)
+    assert version
+    sources = [recipe for recipe in recipes.values() if "LIC_FILES_CHKSUM" in recipe]
+    assert {recipe["PV"] for recipe in sources} == {version[1]}
+
+
+def covered(path: str, patterns: str) -> bool:
+    """Whether a FILES value takes `path`: a pattern is a glob or a folder (bitbake, package)."""
+    return any(fnmatch.fnmatch(path, p) or path.startswith(f"{p}/") for p in patterns.split())
+
+
+def test_the_two_recipes_share_out_what_make_installs(recipes: Recipes, tmp_path: Path) -> None:
+    runtime, conf = recipes["python3-hetoci"], recipes["hetoci-conf"]
+    # By oe-core's defaults and the class bash-completion, these go to packages of their own.
+    others = "/usr/share/man /usr/share/bash-completion /usr/share/doc"
+    owners = [runtime["FILES:python3-hetoci"], conf["FILES:hetoci-conf"], others]
+    wrong = {path: count for path in layer_check.installed(tmp_path)
+             if (count := sum(covered(path, owner) for owner in owners)) != 1}  # fmt: skip
+    assert wrong == {}
+    for pattern in f"{owners[0]} {owners[1]}".split():
+        assert list(tmp_path.glob(pattern.lstrip("/"))), f"{pattern} matches nothing"
+
+
+def test_each_engine_has_its_package_and_example(recipes: Recipes, tmp_path: Path) -> None:
+    conf = recipes["hetoci-conf"]
+    layer_check.installed(tmp_path)
+    examples = {f.name for f in (tmp_path / "usr/share/doc/hetoci/examples").iterdir()}
+    recipe = (TREE / "meta-hetoci/recipes-core/hetoci/hetoci-conf_0.1.0.bb").read_text()
+    assert set(re.findall(r"\$examples/(\S+)", recipe)) == examples
+    for engine in ("containerd", "docker", "podman", "crio"):
+        file = conf[f"CONFFILES:hetoci-conf-{engine}"]
+        assert covered(file, conf[f"FILES:hetoci-conf-{engine}"])
+
+
+def imports() -> set[str]:
+    """Top-level modules of the standard library that the program imports."""
+    found = set()
+    for file in (TREE / "pylib/hetoci/src").rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Import):
+                found |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+                found.add(node.module.split(".")[0])
+    return found - {"hetoci"}
+
+
+def test_the_runtime_depends_on_the_python_it_imports(recipes: Recipes) -> None:
+    used = imports()
+    assert used <= set(sys.stdlib_module_names)
+    assert used - CORE <= set(PACKAGE_OF), "look up the package in oe-core's python3-manifest.json"
+    wanted = {"python3-core"} | {PACKAGE_OF[name] for name in used - CORE}
+    assert set(recipes["python3-hetoci"]["RDEPENDS:python3-hetoci"].split()) == wanted
+
+
+def kernel(tmp_path: Path, append: str, **settings: str) -> list[str]:
+    """The fragments that a bbappend gives a kernel recipe."""
+    recipe = tmp_path / "linux-any_6.18.bb"
+    recipe.write_text('SUMMARY = "A kernel"\nSRC_URI = "git://example.org/linux"\n')
+    given = {**BOARD, **settings, "__BBAPPEND": str(TREE / "meta-hetoci" / append)}
+    return names(layer_check.parse(given, [recipe])["linux-any"])
+
+
+APPENDS = (
+    "recipes-kernel/linux/linux-yocto_%.bbappend",
+    "dynamic-layers/xilinx/recipes-kernel/linux/linux-xlnx_%.bbappend",
+)
+
+
+@pytest.mark.parametrize("append", APPENDS)
+def test_kernels_get_the_fragments_of_the_workloads(tmp_path: Path, append: str) -> None:
+    found = kernel(tmp_path, append)
+    assert found == ["hetoci-containers.cfg", "hetoci-accel.cfg", "hetoci-amp.cfg", "vboard.cfg"]
+    assert all((TREE / LINUX / "files" / name).is_file() for name in found)
+    xen = kernel(
+        tmp_path,
+        append,
+        MACHINE="other",
+        HETOCI_WORKLOADS="domain",
+        DISTRO_FEATURES="hetoci xen",
+    )
+    assert xen == ["hetoci-containers.cfg", "hetoci-xen.cfg"]
+
+
+@pytest.mark.parametrize("append", APPENDS)
+def test_kernels_are_left_alone_without_the_feature(tmp_path: Path, append: str) -> None:
+    assert kernel(tmp_path, append, DISTRO_FEATURES="xen") == []
+
+
+def test_engines_bring_their_packages() -> None:
+    given = {**BOARD, "HETOCI_ENGINES": "containerd podman"}
+    [file] = layer_check.recipes("packagegroup-hetoci.bb")
+    group = layer_check.parse(given, [file])["packagegroup-hetoci"]
+    wanted = set(group["RDEPENDS:packagegroup-hetoci-runtime"].split())
+    assert wanted == {
+        "hetoci-conf", "hetoci-conf-containerd", "hetoci-conf-podman", "podman",
+        "python3-hetoci", "virtual-containerd",
+    }  # fmt: skip
+
+
+COMPILED = {
+    "fw-crash": ["crash.elf", "labels.json"],
+    "fw-echo": ["echo.elf", "labels.json"],
+    "vboard-el3": ["el3.elf"],
+    "vboard-pl": ["pl-shell.bit.bin", *(f"{d}-slot{n}.bit.bin" for d in ("sha256", "vadd")
+                                        for n in range(4))],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("pn", COMPILED)
+def test_the_sources_named_are_enough_to_compile(recipes: Recipes, tmp_path: Path, pn: str) -> None:
+    """The recipe's own do_compile, with Debian's compilers and nothing but its SRC_URI."""
+    for name in names(recipes[pn]):
+        target = tmp_path / "source" / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        copy = shutil.copytree if (TREE / name).is_dir() else shutil.copy
+        copy(TREE / name, target)
+    settings = {**BOARD, "TARGET_PREFIX": "aarch64-linux-gnu-"}
+    [file] = layer_check.recipes(f"{pn}_*.bb")
+    script = layer_check.parse(settings, [file])[pn]["do_compile"]
+    build = tmp_path / "build"
+    build.mkdir()
+    # B lies below S here, as both are the work folder's.
+    script = script.replace(recipes[pn]["B"], str(build))
+    script = script.replace(recipes[pn]["S"] + "/", f"{tmp_path}/source/")
+    subprocess.run(["/bin/sh", "-ec", f'oe_runmake() {{ make -s "$@"; }}\n{script}'], check=True)
+    assert [name for name in COMPILED[pn] if not (build / name).is_file()] == []

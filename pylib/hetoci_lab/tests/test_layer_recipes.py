@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from hetoci_lab import layer_check, paths
+from hetoci_lab import devicetree, layer_check, paths, qemu
 from hetoci_lab.errors import LabError
 
 TREE = paths.tree()
@@ -233,3 +233,27 @@ def test_the_sources_named_are_enough_to_compile(recipes: Recipes, tmp_path: Pat
     script = script.replace(recipes[pn]["S"] + "/", f"{tmp_path}/source/")
     subprocess.run(["/bin/sh", "-ec", f'oe_runmake() {{ make -s "$@"; }}\n{script}'], check=True)
     assert [name for name in COMPILED[pn] if not (build / name).is_file()] == []
+
+
+def test_runqemu_gets_the_board_of_the_quick_build(recipes: Recipes) -> None:
+    machine = recipes["vboard-el3"]
+    loaders = machine["QB_OPT_APPEND"].split()[1::2]
+    place = "loader,file=@DEPLOY_DIR_IMAGE@"
+    assert loaders == [
+        f"loader,addr=0x0,data={qemu.branch(0, qemu.EL3_ENTRY):#x},data-len=4",
+        f"{place}/vboard-el3.elf",
+        f"{place}/Image,addr={qemu.KERNEL:#x},force-raw=on",
+        f"{place}/vboard-linux.dtb,addr={qemu.DTB:#x},force-raw=on",
+    ]
+    assert machine["QB_MACHINE"].split()[1] == devicetree.MACHINE
+    assert machine["QB_MEM"] == f"-m {devicetree.MEMORY}"
+
+
+def test_what_runqemu_loads_is_deployed(recipes: Recipes) -> None:
+    deployed = "".join(recipe.get("do_deploy", "") for recipe in recipes.values())
+    for name in ("vboard-el3.elf", "vboard-linux.dtb"):
+        assert f"${{DEPLOYDIR}}/{name}" in deployed
+    wanted = recipes["vboard-el3"]["EXTRA_IMAGEDEPENDS"].split()
+    assert set(wanted) == {"vboard-el3", "vboard-devicetree"}
+    off = layer_check.parse({**BOARD, "DISTRO_FEATURES": ""})["vboard-el3"]
+    assert off["EXTRA_IMAGEDEPENDS"].split() == []

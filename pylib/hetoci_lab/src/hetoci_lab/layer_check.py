@@ -86,6 +86,8 @@ UPSTREAM_CLASSES = (
     "systemd",
 )
 """Classes of oe-core that our recipes inherit; empty here."""
+UPSTREAM_MACHINE_FILES = ("arm/armv8a/tune-cortexa72.inc", "qemu.inc")
+"""What our machine takes from oe-core's conf/machine/include; empty here."""
 
 
 def tool(name: str) -> str:
@@ -159,11 +161,17 @@ def read_recipes(settings: dict[str, str], files: list[str]) -> dict[str, dict[s
     """Do what `parse` says, in this process."""
     bb = _bitbake()
     with tempfile.TemporaryDirectory(prefix="layer-check-") as stubs:
-        (Path(stubs) / "classes").mkdir()
         for name in UPSTREAM_CLASSES:
-            (Path(stubs) / "classes" / f"{name}.bbclass").touch()
+            _touch(Path(stubs) / "classes" / f"{name}.bbclass")
+        for name in UPSTREAM_MACHINE_FILES:
+            _touch(Path(stubs) / "conf/machine/include" / name)
         configuration = _configuration(bb, {**settings, "STUBS": stubs})
         return dict(_read(bb, configuration, file) for file in files)
+
+
+def _touch(file: Path) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.touch()
 
 
 def _configuration(bb: Any, settings: dict[str, str]) -> Any:
@@ -173,6 +181,9 @@ def _configuration(bb: Any, settings: dict[str, str]) -> Any:
         data.setVar(name, value)
     data = bb.parse.handle(f"{layer}/conf/layer.conf", data, True, True)
     data.expandVarref("LAYERDIR")
+    machine = Path(layer) / f"conf/machine/{data.getVar('MACHINE')}.conf"
+    if machine.is_file():
+        data = bb.parse.handle(str(machine), data, True, True)
     data.setVar("__bbclasstype", "global")
     for name in (data.getVar("INHERIT") or "").split():
         bb.parse.parse_py.BBHandler.inherit(name, "configuration", 0, data)

@@ -35,6 +35,9 @@ CORE = {
     "subprocess", "sys", "time", "traceback", "typing",
 }  # fmt: skip
 
+# By oe-core's defaults and the class bash-completion, these go to packages of their own.
+OTHERS = "/usr/share/man /usr/share/bash-completion"
+
 
 @pytest.fixture(scope="module")
 def recipes() -> Recipes:
@@ -120,9 +123,8 @@ def covered(path: str, patterns: str) -> bool:
 
 def test_the_two_recipes_share_out_what_make_installs(recipes: Recipes, tmp_path: Path) -> None:
     runtime, conf = recipes["python3-hetoci"], recipes["hetoci-conf"]
-    # By oe-core's defaults and the class bash-completion, these go to packages of their own.
-    others = "/usr/share/man /usr/share/bash-completion /usr/share/doc"
-    owners = [runtime["FILES:python3-hetoci"], conf["FILES:hetoci-conf"], others]
+    examples = "/usr/share/doc/hetoci/examples"
+    owners = [runtime["FILES:python3-hetoci"], conf["FILES:hetoci-conf"], f"{OTHERS} {examples}"]
     wrong = {path: count for path in layer_check.installed(tmp_path)
              if (count := sum(covered(path, owner) for owner in owners)) != 1}  # fmt: skip
     assert wrong == {}
@@ -215,24 +217,45 @@ COMPILED = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("pn", COMPILED)
-def test_the_sources_named_are_enough_to_compile(recipes: Recipes, tmp_path: Path, pn: str) -> None:
-    """The recipe's own do_compile, with Debian's compilers and nothing but its SRC_URI."""
-    for name in names(recipes[pn]):
-        target = tmp_path / "source" / name
+def run_task(pn: str, task: str, work: Path) -> dict[str, str]:
+    """Run a recipe's task in `work`, on what its SRC_URI names; return the recipe."""
+    [file] = layer_check.recipes(f"{pn}_*.bb")
+    settings = {**BOARD, "TARGET_PREFIX": "aarch64-linux-gnu-"}
+    settings |= {"WORKDIR": str(work), "D": str(work / "image")}
+    recipe = layer_check.parse(settings, [file])[pn]
+    for name in names(recipe):
+        target = work / name
         target.parent.mkdir(parents=True, exist_ok=True)
         copy = shutil.copytree if (TREE / name).is_dir() else shutil.copy
         copy(TREE / name, target)
-    settings = {**BOARD, "TARGET_PREFIX": "aarch64-linux-gnu-"}
-    [file] = layer_check.recipes(f"{pn}_*.bb")
-    script = layer_check.parse(settings, [file])[pn]["do_compile"]
-    build = tmp_path / "build"
-    build.mkdir()
-    # B lies below S here, as both are the work folder's.
-    script = script.replace(recipes[pn]["B"], str(build))
-    script = script.replace(recipes[pn]["S"] + "/", f"{tmp_path}/source/")
-    subprocess.run(["/bin/sh", "-ec", f'oe_runmake() {{ make -s "$@"; }}\n{script}'], check=True)
+    Path(recipe["B"]).mkdir(exist_ok=True)
+    script = f'oe_runmake() {{ make -s "$@"; }}\n{recipe[task]}'
+    subprocess.run(["/bin/sh", "-ec", script], check=True, cwd=recipe["B"])
+    return recipe
+
+
+@pytest.mark.parametrize("pn", COMPILED)
+def test_the_sources_named_are_enough_to_compile(tmp_path: Path, pn: str) -> None:
+    """The recipe's own do_compile, with Debian's compilers and nothing but its SRC_URI."""
+    build = Path(run_task(pn, "do_compile", tmp_path)["B"])
     assert [name for name in COMPILED[pn] if not (build / name).is_file()] == []
+
+
+@pytest.mark.parametrize(("pn", "packages"), [("python3-hetoci", 1), ("hetoci-conf", 5)])
+def test_every_file_that_do_install_leaves_has_one_package(
+    tmp_path: Path, pn: str, packages: int
+) -> None:
+    recipe = run_task(pn, "do_install", tmp_path)
+    image = tmp_path / "image"
+    files = {f"/{path.relative_to(image)}" for path in image.rglob("*")
+             if path.is_symlink() or not path.is_dir()}  # fmt: skip
+    owners = [value for name, value in recipe.items() if name.startswith("FILES:")]
+    assert len(owners) == packages
+    owners += [OTHERS] if pn == "python3-hetoci" else []
+    assert {path for path in files if sum(covered(path, owner) for owner in owners) != 1} == set()
+    empty = [pattern for owner in owners[:packages] for pattern in owner.split()
+             if not list(image.glob(pattern.lstrip("/")))]  # fmt: skip
+    assert empty == []
 
 
 def test_runqemu_gets_the_board_of_the_quick_build(recipes: Recipes) -> None:

@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .ONESHELL:
-.PHONY: help setup build demo shell test check unit board-test clean
+.PHONY: help setup build demo shell test check unit check-layer board-test clean
 
 export PYTHONPATH := $(CURDIR)/pylib/hetoci_lab/src:$(CURDIR)/pylib/hetoci/src
 export PYTHONDONTWRITEBYTECODE := 1
@@ -44,6 +44,11 @@ check: ## Lints and types.
 unit:  ## Tests that need no board.
 	@python=$(PYTHON)
 	"$$python" -m pytest -q --hypothesis-profile=ci pylib recipes
+
+check-layer: ## Lint and parse the Yocto layer, resolve the kas files (builds nothing).
+	@python=$(PYTHON)
+	"$$python" -m hetoci_lab.layer_check
+	"$$python" -m pytest -q pylib/hetoci_lab/tests/test_layer_*.py
 
 board-test:  ## Tests on the virtual board, Linux alone and under Xen.
 	@python=$(PYTHON)

@@ -325,11 +325,7 @@ def test_the_runtime_takes_good_examples_it_implements_and_no_others(path: Path)
 @pytest.mark.parametrize(
     "case",
     [
-        pytest.param(
-            case,
-            id=case["about"],
-            marks=[pytest.mark.xfail(strict=True, reason=case["gap"])] if "gap" in case else [],
-        )
+        pytest.param(case, id=case["about"])
         for path in BAD
         if load(path)["schema"] == spec.METADATA
         for case in load(path)["cases"]

@@ -4,7 +4,6 @@
 import ast
 import fcntl
 import hashlib
-import json
 import os
 import shutil
 import subprocess
@@ -95,11 +94,3 @@ def _prune(home: Path, newest: Path) -> None:
     others.sort(key=lambda f: f.stat().st_mtime, reverse=True)
     for old in others[KEEP - 1 :]:
         remove(old)
-
-
-def read_json(file: Path) -> dict[str, object]:
-    """Return the object in a JSON file of the cache's own making."""
-    found = json.loads(file.read_text())
-    if not isinstance(found, dict):
-        raise LabError(f"{file} does not hold a JSON object.", hint="Delete it and build again.")
-    return found

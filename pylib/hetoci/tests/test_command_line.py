@@ -16,7 +16,7 @@ from conftest import Board
 from fakekernel import BoardHost
 from hetoci import cmdline
 from hetoci.__main__ import main
-from hetoci.verbs.lifecycle import parse_signal
+from hetoci.verbs.firmware import parse_signal
 
 SHIM = "--root /run/containerd/runc/k8s.io --log /b/log.json --log-format json"
 
@@ -315,7 +315,7 @@ def test_the_text_log_is_runcs(board: Board) -> None:
 def test_a_bug_keeps_its_traceback_in_the_log(board: Board) -> None:
     board.create("c", board.bundle())
     (record,) = (board.root / "run/hetoci/containers").glob("*/c/record.json")
-    record.write_text('{"core": "remoteproc0"}')
+    record.write_text('{"kind": "firmware", "core": "remoteproc0"}')
     result = board.hetoci("--log", "/log.json", "--log-format", "json", "state", "c")
     assert result.code == 1
     assert "internal error in hetoci, please report it: KeyError" in result.err

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from hetoci import metadata
 from hetoci.errors import HetociError, MetadataError, PolicyDenied
-from hetoci.model import FirmwareWorkload
+from hetoci.workloads import FirmwareWorkload
 
 W = "io.hetoci.workload"
 F = "io.hetoci.firmware"

@@ -11,7 +11,8 @@ import firmware as make
 from hetoci import elf, plan
 from hetoci.backends.remoteproc import core_type
 from hetoci.errors import DeviceBusy, DeviceNotFound, PolicyDenied
-from hetoci.model import Core, FirmwareWorkload, Holder, MemoryRange
+from hetoci.model import Core, Holder, MemoryRange
+from hetoci.workloads import FirmwareWorkload
 
 CARVEOUT = make.CARVEOUT
 

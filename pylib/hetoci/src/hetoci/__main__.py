@@ -16,23 +16,14 @@ from .host import Host
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from typing import Any
 
-#: verb -> (module in hetoci.verbs, function), for containers of ours and own verbs.
+    Handler = Callable[[Host, cmdline.CommandLine], int]
+
+#: verb -> (module in hetoci.verbs, function), for verbs that name no existing container.
 HANDLERS = {
     "create": ("create", "create"),
     "run": ("create", "run"),
-    "start": ("lifecycle", "start"),
-    "state": ("lifecycle", "show_state"),
-    "kill": ("lifecycle", "kill"),
-    "delete": ("lifecycle", "delete"),
-    "ps": ("lifecycle", "ps"),
-    "update": ("lifecycle", "update"),
-    "exec": ("lifecycle", "refuse"),
-    "pause": ("lifecycle", "refuse"),
-    "resume": ("lifecycle", "refuse"),
-    "checkpoint": ("lifecycle", "refuse"),
-    "events": ("lifecycle", "refuse"),
-    "mounts": ("lifecycle", "refuse"),
     "list": ("show", "list_containers"),
     "ps-all": ("show", "ps_all"),
     "devices": ("show", "devices"),
@@ -42,6 +33,10 @@ HANDLERS = {
     "help": ("about", "show_help"),
     "version": ("about", "version"),
 }
+
+#: kind of a container -> module in hetoci.verbs whose VERBS has a function for each verb that
+#: is not the delegate's.
+KINDS = {"firmware": "firmware"}
 
 
 def main(argv: Sequence[str], host: Host | None = None) -> int:
@@ -72,21 +67,31 @@ def main(argv: Sequence[str], host: Host | None = None) -> int:
     return 1
 
 
-def _handler(host: Host, line: cmdline.CommandLine) -> Callable[[Host, cmdline.CommandLine], int]:
+def _handler(host: Host, line: cmdline.CommandLine) -> Handler:
     verb = line.verb
     if verb is None or (verb in HANDLERS and line.flag("help", "h")):
         verb = "version" if {"version", "v"} & line.global_options.keys() else "help"
     elif verb in cmdline.CONTAINER_VERBS:
-        from .state import is_ours
-
-        if not line.positional or not is_ours(host, line.root, line.positional[0]):
-            verb = ""
+        return _container_handler(host, line, verb)
     if verb not in HANDLERS:
         return _delegate
     module, function = HANDLERS[verb]
-    package = __import__(f"hetoci.verbs.{module}", fromlist=[function])
-    handler: Callable[[Host, cmdline.CommandLine], int] = getattr(package, function)
+    handler: Handler = getattr(_verbs(module), function)
     return handler
+
+
+def _container_handler(host: Host, line: cmdline.CommandLine, verb: str) -> Handler:
+    from .state import kind_of
+
+    kind = kind_of(host, line.root, line.positional[0]) if line.positional else None
+    if kind not in KINDS:
+        return _delegate
+    handlers: dict[str, Handler] = _verbs(KINDS[kind]).VERBS
+    return handlers.get(verb, _delegate)
+
+
+def _verbs(module: str) -> Any:
+    return __import__(f"hetoci.verbs.{module}", fromlist=[module])
 
 
 def _delegate(host: Host, line: cmdline.CommandLine) -> int:

@@ -100,6 +100,7 @@ def _facts(
     cgroups_path = bundle.section("linux", "cgroupsPath")
     group = cgroups_path if isinstance(cgroups_path, str) else ""
     return {
+        "kind": plan.workload.kind,
         "bundle": bundle.path,
         "rootfs": bundle.rootfs or "",
         "created": host.now(),

@@ -8,7 +8,7 @@ file. Pure: no I/O. Everything that is wrong is reported at once.
 from __future__ import annotations
 
 from .errors import MetadataError, PolicyDenied
-from .model import FirmwareWorkload
+from .workloads import FirmwareWorkload
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The nouns: what a container asks for, what the board has, what would be done.
+"""The nouns: what the board has, what would be done.
 
 Plain classes with slots, because `dataclasses` costs more at start-up than all of hetoci.
 """
@@ -11,36 +11,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
+    from .workloads import FirmwareWorkload
+
 #: remoteproc states (Documentation/ABI/testing/sysfs-class-remoteproc) in which a core may
 #: be executing or holds the resources of a firmware.
 OCCUPIED_STATES = frozenset(("running", "crashed", "attached", "suspended"))
-
-
-class FirmwareWorkload:
-    """A container whose payload is firmware for a remote core.
-
-    path: the ELF file, as a path in the image; core: name or glob, "" for any;
-    consoles: sources of the container's log; digest: "sha256:<hex>" or "";
-    stop_timeout: seconds.
-    """
-
-    __slots__ = ("consoles", "core", "digest", "path", "stop_timeout")
-    kind = "firmware"
-
-    def __init__(
-        self,
-        path: str,
-        *,
-        core: str = "",
-        digest: str = "",
-        consoles: Sequence[str] = ("trace", "rpmsg-tty"),
-        stop_timeout: float = 10.0,
-    ) -> None:
-        self.path = path
-        self.core = core
-        self.digest = digest
-        self.consoles = tuple(consoles)
-        self.stop_timeout = stop_timeout
 
 
 class MemoryRange:

@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from .elf import Elf, Segment
-    from .model import Core, FirmwareWorkload, MemoryRange
+    from .model import Core, MemoryRange
     from .rsctable import Entry, ResourceTable
+    from .workloads import FirmwareWorkload
 
 
 class Firmware:

@@ -39,17 +39,21 @@ def directory(root: str, container: str) -> str:
     return f"{DIRECTORY}/{engine}/{quote_component(container)}"
 
 
-def is_ours(host: Host, root: str, container: str) -> bool:
-    """True if hetoci, not the delegate, has `container`."""
+def kind_of(host: Host, root: str, container: str) -> str | None:
+    """The workload's kind if hetoci has a record of `container`; None for a plain one."""
     if container in ("", ".", ".."):
-        return False
-    return host.exists(f"{directory(root, container)}/{RECORD}")
+        return None
+    where = directory(root, container)
+    if not host.exists(f"{where}/{RECORD}"):
+        return None
+    record = _read(host, where)
+    return record.kind if record else None
 
 
 class Record:
     """A container's record. `data` is what is stored:
 
-    id, root, bundle, rootfs, created (RFC 3339), annotations, hooks, core (instance),
+    kind, id, root, bundle, rootfs, created (RFC 3339), annotations, hooks, core (instance),
     coreName, staged (path) or null, attributes (sysfs values to put back), cgroup or null,
     consoles, traces ([name, size] each), stopTimeout (s), creator and keeper ([pid, start time] or
     null), committed (create has reported success).
@@ -66,6 +70,11 @@ class Record:
     def id(self) -> str:
         """The container's id."""
         return str(self.data["id"])
+
+    @property
+    def kind(self) -> str:
+        """The workload's kind: firmware, accelerator or domain."""
+        return str(self.data["kind"])
 
     @property
     def core(self) -> str:
@@ -182,7 +191,7 @@ def _read(host: Host, where: str) -> Record | None:
         data = fastjson.loads(host.read(f"{where}/{RECORD}").decode())
     except (OSError, ValueError):
         return None
-    return Record(host, where, data) if isinstance(data, dict) and "core" in data else None
+    return Record(host, where, data) if isinstance(data, dict) and "kind" in data else None
 
 
 def records(host: Host) -> Iterator[Record]:

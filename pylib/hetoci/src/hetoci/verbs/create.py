@@ -15,9 +15,10 @@ if TYPE_CHECKING:
     from ..cmdline import CommandLine
     from ..config import Config
     from ..host import Host
-    from ..model import FirmwareWorkload, Plan
+    from ..model import Plan
     from ..plan import Firmware
     from ..state import Record
+    from ..workloads import FirmwareWorkload
 
 #: Longest container id (runc has no limit of its own, file names have).
 _MAX_ID = 1024
@@ -38,10 +39,10 @@ def run(host: Host, line: CommandLine) -> int:
     bundle, settings, workload = _look(host, line)
     if workload is None:
         return delegate.replace_us(host, line.argv)
-    from . import lifecycle
+    from . import firmware
 
     record = _create_firmware(host, line, bundle, settings, workload)
-    return lifecycle.run_created(host, line, record, detach=line.flag("detach", "d"))
+    return firmware.run_created(host, line, record, detach=line.flag("detach", "d"))
 
 
 def _look(host: Host, line: CommandLine) -> tuple[Bundle, Config, FirmwareWorkload | None]:

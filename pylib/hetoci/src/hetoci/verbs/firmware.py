@@ -275,3 +275,15 @@ def update(host: Host, line: CommandLine) -> int:
     container from time to time; a core's own are fixed by the hardware."""
     _record(host, line)
     return 0
+
+
+#: The verbs of a firmware container; the delegate has none of them.
+VERBS = {
+    "start": start,
+    "state": show_state,
+    "kill": kill,
+    "delete": delete,
+    "ps": ps,
+    "update": update,
+    **dict.fromkeys(("exec", "pause", "resume", "checkpoint", "events", "mounts"), refuse),
+}

@@ -1,0 +1,223 @@
+# SPDX-License-Identifier: MIT
+"""What a container asks for: the keys of its metadata as values (docs/spec/metadata.md).
+
+Plain classes with slots, because `dataclasses` costs more at start-up than all of hetoci.
+Names, grammars and defaults are the specification's; nothing here has been looked up yet.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class ClockRate:
+    """A rate that a clock has to have: low..high in Hz; clock "" means the only one."""
+
+    __slots__ = ("clock", "high", "low")
+
+    def __init__(self, clock: str, low: float, high: float) -> None:
+        self.clock = clock
+        self.low = low
+        self.high = high
+
+    def __str__(self) -> str:
+        rate = f"{self.low:.0f}-{self.high:.0f} Hz"
+        return f"{self.clock}={rate}" if self.clock else rate
+
+
+class FirmwareWorkload:
+    """A container whose payload is firmware for a remote core.
+
+    path: the ELF file, as a path in the image; core: name or glob, "" for any;
+    consoles: sources of the container's log; digest: "sha256:<hex>" or "";
+    stop_timeout: seconds; clocks: rates that the core's clocks have to have; endpoints: RPMsg
+    services that containers outside of the pod may use; platform: compatibles, () for any.
+    """
+
+    __slots__ = (
+        "clocks",
+        "consoles",
+        "core",
+        "digest",
+        "endpoints",
+        "path",
+        "platform",
+        "stop_timeout",
+    )
+    kind = "firmware"
+
+    def __init__(
+        self,
+        path: str,
+        *,
+        core: str = "",
+        digest: str = "",
+        consoles: Sequence[str] = ("trace", "rpmsg-tty"),
+        stop_timeout: float = 10.0,
+        clocks: Sequence[ClockRate] = (),
+        endpoints: Sequence[str] = (),
+        platform: Sequence[str] = (),
+    ) -> None:
+        self.path = path
+        self.core = core
+        self.digest = digest
+        self.consoles = tuple(consoles)
+        self.stop_timeout = stop_timeout
+        self.clocks = tuple(clocks)
+        self.endpoints = tuple(endpoints)
+        self.platform = tuple(platform)
+
+
+class AcceleratorRequest:
+    """One accelerator that the image brings.
+
+    bitstream, overlay: templates with {slot}, {shell}, {part}, overlay "" for none; digests:
+    "sha256:<hex>" of which each file has to have one, () for unchecked; slot: name or glob;
+    parts, shells: ids that fit, () for any; partial, encrypted: the flags; memory: bytes of
+    DMA memory the slot has to have at least; nodes: node names without unit address, the main
+    one first, () for the only one; timeout: seconds until the devices have to be there.
+    """
+
+    __slots__ = (
+        "bitstream",
+        "clocks",
+        "digests",
+        "encrypted",
+        "memory",
+        "name",
+        "nodes",
+        "overlay",
+        "partial",
+        "parts",
+        "shells",
+        "slot",
+        "timeout",
+    )
+
+    def __init__(
+        self,
+        name: str,
+        bitstream: str,
+        *,
+        overlay: str = "",
+        digests: Sequence[str] = (),
+        slot: str = "*",
+        parts: Sequence[str] = (),
+        shells: Sequence[str] = (),
+        partial: bool = False,
+        encrypted: bool = False,
+        clocks: Sequence[ClockRate] = (),
+        memory: int = 0,
+        nodes: Sequence[str] = (),
+        timeout: float = 10.0,
+    ) -> None:
+        self.name = name
+        self.bitstream = bitstream
+        self.overlay = overlay
+        self.digests = tuple(digests)
+        self.slot = slot
+        self.parts = tuple(parts)
+        self.shells = tuple(shells)
+        self.partial = partial
+        self.encrypted = encrypted
+        self.clocks = tuple(clocks)
+        self.memory = memory
+        self.nodes = tuple(nodes)
+        self.timeout = timeout
+
+
+class EndpointRequest:
+    """An RPMsg service of firmware in another container; timeout in seconds."""
+
+    __slots__ = ("core", "name", "service", "timeout")
+
+    def __init__(self, name: str, service: str, *, core: str = "*", timeout: float = 10.0) -> None:
+        self.name = name
+        self.service = service
+        self.core = core
+        self.timeout = timeout
+
+
+class AcceleratorWorkload:
+    """A Linux program, run by the delegate, with accelerators and endpoints as devices;
+    both sorted by name, at least one of them. platform: compatibles, () for any."""
+
+    __slots__ = ("accelerators", "endpoints", "platform")
+    kind = "accelerator"
+
+    def __init__(
+        self,
+        accelerators: Sequence[AcceleratorRequest] = (),
+        endpoints: Sequence[EndpointRequest] = (),
+        platform: Sequence[str] = (),
+    ) -> None:
+        self.accelerators = tuple(accelerators)
+        self.endpoints = tuple(endpoints)
+        self.platform = tuple(platform)
+
+
+class DomainWorkload:
+    """A domain of its own for the image's Linux program, or for its kernel.
+
+    kernel, ramdisk, disk: paths in the image, "" for none (without a kernel hetoci's own runs
+    the image's program); cmdline: the kernel's; memory: bytes, 0 for the operator's default;
+    vcpus: 0 for the default; console: pv or vuart; boot_timeout: seconds, None for the
+    default; stop_method: shutdown or destroy; stop_timeout: seconds; on_crash: destroy or
+    coredump; accelerators: hardware of the guest.
+    """
+
+    __slots__ = (
+        "accelerators",
+        "boot_timeout",
+        "cmdline",
+        "console",
+        "digests",
+        "disk",
+        "kernel",
+        "memory",
+        "on_crash",
+        "platform",
+        "ramdisk",
+        "stop_method",
+        "stop_timeout",
+        "vcpus",
+    )
+    kind = "domain"
+
+    def __init__(
+        self,
+        *,
+        kernel: str = "",
+        ramdisk: str = "",
+        cmdline: str = "",
+        disk: str = "",
+        digests: Sequence[str] = (),
+        memory: int = 0,
+        vcpus: int = 0,
+        console: str = "pv",
+        boot_timeout: float | None = None,
+        stop_method: str = "shutdown",
+        stop_timeout: float = 10.0,
+        on_crash: str = "destroy",
+        accelerators: Sequence[AcceleratorRequest] = (),
+        platform: Sequence[str] = (),
+    ) -> None:
+        self.kernel = kernel
+        self.ramdisk = ramdisk
+        self.cmdline = cmdline
+        self.disk = disk
+        self.digests = tuple(digests)
+        self.memory = memory
+        self.vcpus = vcpus
+        self.console = console
+        self.boot_timeout = boot_timeout
+        self.stop_method = stop_method
+        self.stop_timeout = stop_timeout
+        self.on_crash = on_crash
+        self.accelerators = tuple(accelerators)
+        self.platform = tuple(platform)
+
+
+Workload = FirmwareWorkload | AcceleratorWorkload | DomainWorkload

@@ -45,6 +45,23 @@ def _slice_path(name: str) -> str:
     return "/".join("-".join(words[: n + 1]) + ".slice" for n in range(len(words)))
 
 
+def of_process(host: Host, pid: int) -> str:
+    """The group of process `pid` below the mount point of the unified hierarchy (proc(5),
+    /proc/pid/cgroup); "" where there is none."""
+    try:
+        with open(f"/proc/{pid}/cgroup", encoding="utf-8") as file:
+            lines = file.read().splitlines()
+    except OSError:
+        return ""
+    own = next((line[3:] for line in lines if line.startswith("0::")), "/")
+    return f"{MOUNT}{own}" if own != "/" and host.exists(f"{MOUNT}{own}") else ""
+
+
+def populated(host: Host, path: str) -> bool:
+    """True if the group or one below it has a process (cgroup-v2.rst, cgroup.events)."""
+    return "populated 1" in (host.text(f"{path}/cgroup.events") or "")
+
+
 def join(host: Host, path: str) -> bool:
     """Make the group and move this process into it. False where that is not possible, which
     costs the engine its statistics and nothing else."""

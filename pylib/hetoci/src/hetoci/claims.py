@@ -5,6 +5,9 @@ A claim is a file in /run/hetoci/claims with an exclusive flock(2) that the keep
 its whole life: however it ends, the kernel frees the claim. The file's content says who that
 is; it outlives the lock, so that a claim taken over can wait until the old holder is wholly
 gone (its descriptors may still be closing, and closing one stops the core).
+
+Where the holder is a process of the delegate's, which holds no lock of ours, the content alone
+is the claim, for as long as that process or another one in its control group lives.
 """
 
 from __future__ import annotations
@@ -13,9 +16,10 @@ import fcntl
 import os
 import time
 
+from . import cgroup
 from .errors import DeviceBusy
 from .host import RUN
-from .model import Holder
+from .model import UNLOCKED, Holder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -46,6 +50,11 @@ class Claim:
         """Write down who holds it."""
         _write(self.descriptor, holder)
 
+    def hand_over(self, holder: Holder) -> None:
+        """Leave the claim to `holder`, a process that holds no lock, and let go of the lock."""
+        self.set_holder(holder)
+        os.close(self.descriptor)
+
     def release(self) -> None:
         """Let go in this process; the lock stays while a forked keeper still has it."""
         os.close(self.descriptor)
@@ -57,16 +66,24 @@ class Claim:
 
 
 def _write(descriptor: int, holder: Holder) -> None:
-    line = f"{holder.container}\t{holder.root}\t{holder.pid}\t{holder.start}\n".encode()
+    words = (holder.container, holder.root, str(holder.pid), holder.start, holder.group)
+    line = ("\t".join(words) + "\n").encode()
     os.pwrite(descriptor, line, 0)
     os.ftruncate(descriptor, len(line))
 
 
 def _parse(text: bytes) -> Holder | None:
     fields = text.decode("utf-8", "replace").rstrip("\n").split("\t")
-    if len(fields) != 4 or not fields[2].isdecimal():
+    if len(fields) != 5 or not fields[2].isdecimal():
         return None
-    return Holder(fields[0], fields[1], int(fields[2]), fields[3])
+    return Holder(fields[0], fields[1], int(fields[2]), fields[3], fields[4])
+
+
+def lives(host: Host, holder: Holder) -> bool:
+    """True while `holder`, or another process of its container, is there."""
+    if host.alive(holder.pid, holder.start):
+        return True
+    return holder.group not in ("", UNLOCKED) and cgroup.populated(host, holder.group)
 
 
 def holder_of(host: Host, key: str) -> Holder | None:
@@ -76,7 +93,7 @@ def holder_of(host: Host, key: str) -> Holder | None:
         noted = _parse(host.read(f"{DIRECTORY}/{key}", 4096))
     except OSError:
         return None
-    if noted is None or noted.container == REAPER or not host.alive(noted.pid, noted.start):
+    if noted is None or noted.container == REAPER or not lives(host, noted):
         return None
     return noted
 
@@ -94,6 +111,9 @@ def acquire(host: Host, key: str, holder: Holder) -> Claim:
             if time.monotonic() > deadline:
                 raise DeviceBusy(f"{key} is held by a process that left no name", device=key)
             time.sleep(_POLL)
+        former = _parse(os.pread(descriptor, 4096, 0))
+        if former and former.group and lives(host, former):
+            raise DeviceBusy(f"{key} is held by {former}", device=key)
         _await_former_holder(host, descriptor, holder, deadline)
         _write(descriptor, holder)
     except BaseException:

@@ -43,20 +43,69 @@ def reg(host: Host, node: str) -> list[tuple[int, int]]:
     """The (address, size) pairs of `reg`, as the parent's #address-cells and #size-cells
     (2 and 1 where absent) divide it; not translated through `ranges`."""
     parent = node.rpartition("/")[0]
-    address_cells = (cells(host, parent, "#address-cells") or (2,))[0]
-    size_cells = (cells(host, parent, "#size-cells") or (1,))[0]
-    width = address_cells + size_cells
     words = cells(host, node, "reg")
-    if not width:
-        return []
-    pairs = []
-    for at in range(0, len(words) - width + 1, width):
-        address = _number(words[at : at + address_cells])
-        pairs.append((address, _number(words[at + address_cells : at + width])))
-    return pairs
+    return [
+        (address, size)
+        for address, size in _tuples(
+            words, _width(host, parent, "#address-cells", 2), _width(host, parent, "#size-cells", 1)
+        )
+    ]
 
 
-def _number(words: tuple[int, ...]) -> int:
+def _width(host: Host, node: str, name: str, default: int) -> int:
+    return (cells(host, node, name) or (default,))[0]
+
+
+def _tuples(words: tuple[int, ...], *widths: int) -> list[tuple[int, ...]]:
+    """`words` divided into tuples of numbers of so many cells each."""
+    whole = sum(widths)
+    found = []
+    for at in range(0, len(words) - whole + 1, whole) if whole else ():
+        numbers = []
+        for width in widths:
+            numbers.append(number(words[at : at + width]))
+            at += width
+        found.append(tuple(numbers))
+    return found
+
+
+def ranges(host: Host, node: str) -> list[tuple[int, int, int]] | None:
+    """The (child address, parent address, size) triples of `ranges`; [] where it is empty,
+    which means that addresses stay as they are, None where it is absent."""
+    value = raw(host, node, "ranges")
+    if value is None:
+        return None
+    parent = node.rpartition("/")[0]
+    words = struct.unpack(f">{len(value) // 4}I", value[: len(value) // 4 * 4])
+    return [
+        (child, above, size)
+        for child, above, size in _tuples(
+            words,
+            _width(host, node, "#address-cells", 2),
+            _width(host, parent, "#address-cells", 2),
+            _width(host, node, "#size-cells", 1),
+        )
+    ]
+
+
+def translate(host: Host, node: str, address: int) -> int | None:
+    """The physical address of `address` as written in a child of `node`; None if a bus on the
+    way up does not pass it."""
+    while node.startswith(f"{BASE}/"):
+        windows = ranges(host, node)
+        if windows is None:
+            return None
+        if windows:
+            hit = next((w for w in windows if w[0] <= address < w[0] + w[2]), None)
+            if hit is None:
+                return None
+            address += hit[1] - hit[0]
+        node = node.rpartition("/")[0]
+    return address
+
+
+def number(words: tuple[int, ...]) -> int:
+    """The number that `words`, the most significant first, make."""
     value = 0
     for word in words:
         value = value << 32 | word
@@ -64,18 +113,62 @@ def _number(words: tuple[int, ...]) -> int:
 
 
 def by_phandle(host: Host, phandle: int, below: str) -> str | None:
-    """The node with `phandle` among the descendants of `below`, None if there is none."""
-    return _search(host, phandle, below, _MAX_DEPTH)
-
-
-def _search(host: Host, phandle: int, node: str, depth: int) -> str | None:
-    for name in host.listing(node):
-        child = f"{node}/{name}"
-        if not host.is_directory(child):
-            continue
-        if cells(host, child, "phandle") == (phandle,):
-            return child
-        found = _search(host, phandle, child, depth - 1) if depth else None
-        if found:
-            return found
+    """The node with `phandle` among the descendants of `below`, None if there is none. The
+    nearest ones are looked at first: what is referred to mostly lies high in the tree."""
+    level = [below]
+    for _ in range(_MAX_DEPTH):
+        level = [f"{node}/{name}" for node in level for name in host.subdirectories(node)]
+        for node in level:
+            if cells(host, node, "phandle") == (phandle,):
+                return node
     return None
+
+
+class LiveTree:
+    """The kernel's tree by its own paths, such as /fpga-region/slot0."""
+
+    __slots__ = ("_found", "host")
+
+    def __init__(self, host: Host) -> None:
+        self.host = host
+        self._found: dict[int, str | None] = {}
+
+    def cells(self, path: str, name: str) -> tuple[int, ...]:
+        """A property made of cells; empty if absent."""
+        return cells(self.host, BASE + path, name)
+
+    def label(self, name: str) -> str | None:
+        """The path of the node with the label `name`, None if the tree knows no such label.
+
+        Labels are there only if the tree was compiled with them (dtc -@)."""
+        found = strings(self.host, f"{BASE}/__symbols__", name)
+        return found[0] if found and "/" not in name else None
+
+    def node(self, phandle: int) -> str | None:
+        """The path of the node with `phandle`."""
+        if phandle not in self._found:
+            found = by_phandle(self.host, phandle, BASE)
+            self._found[phandle] = found[len(BASE) :] if found else None
+        return self._found[phandle]
+
+    def interrupt_parent(self, path: str) -> str | None:
+        """The node that interrupts of `path` go to: its own or the nearest inherited
+        interrupt-parent (Devicetree Specification 0.4, 2.4)."""
+        while True:
+            found = self.cells(path, "interrupt-parent")
+            if found or not path:
+                return self.node(found[0]) if found else None
+            path = path.rpartition("/")[0]
+
+    def clocks(self, path: str) -> list[tuple[str, tuple[int, ...]]]:
+        """(provider's path, arguments) of each clock of `path`; what leads nowhere ends it."""
+        words = self.cells(path, "clocks")
+        found = []
+        while words:
+            provider = self.node(words[0])
+            if provider is None:
+                break
+            count = (self.cells(provider, "#clock-cells") or (0,))[0]
+            found.append((provider, words[1 : 1 + count]))
+            words = words[1 + count :]
+        return found

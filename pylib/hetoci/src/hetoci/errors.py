@@ -11,6 +11,7 @@
     |   +-- DeviceBusy           names the holder
     |   +-- BackendError         an operation on a device failed: op, path, errno
     |       +-- RemoteprocError
+    |       +-- FpgaError
     |       +-- BackendTimeout
     +-- StateError               the container is not in a state that allows this
     |   +-- NoContainer
@@ -115,6 +116,10 @@ class BackendError(DeviceError):
 
 class RemoteprocError(BackendError):
     """An operation on a remoteproc instance failed."""
+
+
+class FpgaError(BackendError):
+    """Programming or emptying a region or slot failed."""
 
 
 class BackendTimeout(BackendError):

@@ -72,9 +72,9 @@ class Host:
         except OSError:
             return None
 
-    def text(self, path: str) -> str | None:
+    def text(self, path: str, limit: int = 4096) -> str | None:
         """The stripped text of a sysfs-like attribute; None if it cannot be read."""
-        value = self.read_or_none(path, 4096)
+        value = self.read_or_none(path, limit)
         return None if value is None else value.decode("utf-8", "replace").strip("\0\n ")
 
     def poke(self, path: str, value: str) -> None:
@@ -82,6 +82,16 @@ class Host:
         descriptor = self.open(path, os.O_WRONLY)
         try:
             os.write(descriptor, value.encode())
+        finally:
+            os.close(descriptor)
+
+    def write_once(self, path: str, data: bytes) -> None:
+        """Write `data` to an existing binary attribute, which acts when it is closed."""
+        descriptor = self.open(path, os.O_WRONLY)
+        try:
+            view = memoryview(data)
+            while view:
+                view = view[os.write(descriptor, view) :]
         finally:
             os.close(descriptor)
 
@@ -108,6 +118,15 @@ class Host:
         except (FileNotFoundError, NotADirectoryError):
             return []
 
+    def subdirectories(self, path: str) -> list[str]:
+        """Sorted names of the directories in `path`, links not among them; empty if there is
+        no such directory."""
+        try:
+            with os.scandir(self.path(path)) as entries:
+                return sorted(e.name for e in entries if e.is_dir(follow_symlinks=False))
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+
     def resolve(self, path: str) -> str:
         """The target's path that `path` leads to after following symbolic links."""
         real = os.path.realpath(self.path(path))
@@ -124,6 +143,13 @@ class Host:
         except FileNotFoundError:
             pass
 
+    def remove_directory(self, path: str) -> None:
+        """Remove the directory `path` (rmdir); that it is gone already is success."""
+        try:
+            os.rmdir(self.path(path))
+        except FileNotFoundError:
+            pass
+
     def remove_tree(self, path: str) -> None:
         """Remove the directory `path` (two levels at most, as our state directories have);
         that it is gone already is success."""
@@ -133,10 +159,7 @@ class Host:
                 self.remove_tree(full)
             else:
                 self.remove(full)
-        try:
-            os.rmdir(self.path(path))
-        except FileNotFoundError:
-            pass
+        self.remove_directory(path)
 
     # devices
 

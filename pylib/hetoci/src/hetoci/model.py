@@ -132,16 +132,23 @@ class Core:
         }
 
 
+#: `group` of a holder that holds no lock, and whose control group is not its own.
+UNLOCKED = "-"
+
+
 class Holder:
-    """Who holds a claim: the container, the engine's --root, and the keeper process."""
+    """Who holds a claim: the container, the engine's --root, and the process whose life it is
+    bound to. group: control group whose processes hold it too, UNLOCKED for none, "" if the
+    process holds the claim's lock."""
 
-    __slots__ = ("container", "pid", "root", "start")
+    __slots__ = ("container", "group", "pid", "root", "start")
 
-    def __init__(self, container: str, root: str, pid: int, start: str) -> None:
+    def __init__(self, container: str, root: str, pid: int, start: str, group: str = "") -> None:
         self.container = container
         self.root = root
         self.pid = pid
         self.start = start
+        self.group = group
 
     def __str__(self) -> str:
         where = f" of {self.root}" if self.root else ""

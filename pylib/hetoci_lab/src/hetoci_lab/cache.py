@@ -8,7 +8,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import mkdtemp
 
@@ -46,7 +46,8 @@ def artefact(kind: str, key: str, make: Callable[[Path], None]) -> Path:
     """Return the folder of artefact `kind`/`key`; have `make` fill it if it is not there.
 
     `make` works in a temporary folder that is renamed when it returns, so an interrupted build
-    leaves nothing that looks finished. A lock a kind keeps two builds from doing the same work.
+    leaves nothing that looks finished. A lock a kind keeps two builds from doing the same work;
+    what is finished is taken without it.
     """
     home = paths.cache() / kind
     try:
@@ -57,6 +58,9 @@ def artefact(kind: str, key: str, make: Callable[[Path], None]) -> Path:
             hint="Set HETOCI_CACHE to a folder you may write to.",
         ) from error
     place = home / key
+    with suppress(FileNotFoundError):
+        os.utime(place)
+        return place
     with locked(home, kind):
         if not place.is_dir():
             for stale in home.glob("tmp-*"):

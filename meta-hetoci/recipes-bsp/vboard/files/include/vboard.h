@@ -73,5 +73,7 @@
 
 /* Identity of the programmable logic: PM_GET_CHIPID's idcode; no part that AMD sells has it */
 #define VB_PL_IDCODE		0x0e70c093
+/* Identity of the shell; a change of what it and designs agree on (pl/pl.h) needs a new one */
+#define VB_PL_SHELL_ID		0x48450001
 
 #endif

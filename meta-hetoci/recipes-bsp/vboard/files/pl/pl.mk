@@ -12,7 +12,7 @@ SLOT ?= 0 1 2 3
 PL := $(abspath $(dir $(lastword $(MAKEFILE_LIST))))
 SRC := $(abspath $(dir $(firstword $(MAKEFILE_LIST))))
 PL_HEADERS := $(wildcard $(PL)/*.h $(PL)/../include/*.h $(PL)/../common/*.h)
-PL_SHELL_ID ?= $(call pl_number,$(PL)/pl.h,PL_SHELL_ID)
+PL_SHELL_ID ?= $(call vb_number,VB_PL_SHELL_ID)
 
 pl_number = $(shell sed -n 's/^\#define $(2)[[:space:]]*\(0x[0-9a-f]*\).*/\1/p' $(1))
 vb_number = $(call pl_number,$(PL)/../include/vboard.h,$(1))

@@ -1,8 +1,84 @@
 # SPDX-License-Identifier: MIT
-"""Backends: one module for each kind of device, none of which knows another.
+"""What knows one kind of device each. A backend is a module; another vendor's is one more.
 
-A backend offers `discover(host)` (what is there now) and the operations its workload needs:
-prepare (bring the payload to where the kernel takes it), activate, status, deactivate. It
-uses kernel interfaces that are the same for every vendor; what differs between vendors is a
-table in the backend.
+Fabric backends (programmable logic) offer these functions:
+
+    discover(host, part) -> list[Fabric]
+        Regions and slots as they are now, without holders. part: what the operator says the
+        FPGA is, for boards that do not tell. Cheap; no error for hardware that is not there.
+    program(host, fabric, programming) -> None
+        Put the bitstream in, and the nodes of its overlay into the device tree. Raises
+        BackendError; then the fabric is empty.
+    design_nodes(host, fabric) -> list[DesignNode]
+        The nodes of the design in it, with the device files that they have by now.
+    scrub(host, fabric, nodes) -> None
+        Clear the DMA memory through the device files of `nodes`, where they offer it.
+    clear(host, fabric) -> None
+        Take out what hetoci put in, and the files staged for it. Nothing of it left is
+        success, so that it may be repeated. Raises BackendError.
+    leftovers(host) -> list[str]
+        Claim keys of fabrics that hold something of ours, fabric or not.
+
+The caller holds the fabric's claim for all but `discover` and `leftovers`. Backends never import
+each other. Those of this package are listed here; further ones are found as entry points of the
+group `hetoci.backends` in the metadata of distributions that lie beside this package.
 """
+
+from __future__ import annotations
+
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import ModuleType
+
+    from ..host import Host
+
+GROUP = "hetoci.backends"
+
+#: Fabric backends of this package, in the order of the inventory.
+FABRICS = ("fpga",)
+
+
+def fabrics(host: Host) -> Iterator[tuple[str, ModuleType]]:
+    """(name, module) of every fabric backend."""
+    for name in FABRICS:
+        yield name, load(host, name)
+    for name in sorted(_entry_points(host)):
+        yield name, load(host, name)
+
+
+def load(host: Host, name: str) -> ModuleType:
+    """The backend called `name`. Raises ImportError if there is none."""
+    if name in FABRICS:
+        return _module(f"{__name__}.{name}")
+    return _module(_entry_points(host)[name])
+
+
+def _module(name: str) -> ModuleType:
+    __import__(name)
+    return sys.modules[name]
+
+
+def _entry_points(host: Host) -> dict[str, str]:
+    """name -> module, of all distributions on our path (packaging.python.org, "Entry points
+    specification"). importlib.metadata reads the same files, after 30 ms of imports."""
+    found: dict[str, str] = {}
+    for directory in sys.path:
+        for name in host.listing(directory) if directory.startswith("/") else ():
+            if name.endswith((".dist-info", ".egg-info")):
+                text = host.text(f"{directory}/{name}/entry_points.txt", 1 << 16)
+                found.update(_group(text or ""))
+    return found
+
+
+def _group(text: str) -> Iterator[tuple[str, str]]:
+    inside = False
+    for raw in text.splitlines():
+        line = raw.strip()
+        if line.startswith("["):
+            inside = line == f"[{GROUP}]"
+        elif inside and "=" in line and line[0] not in "#;":
+            name, _, module = line.partition("=")
+            yield name.strip(), module.strip()

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Remote cores through the kernel's remoteproc framework, whatever driver is below it.
 
-Interfaces: Documentation/ABI/testing/sysfs-class-remoteproc, uapi/linux/remoteproc_cdev.h,
-the firmware search path of Documentation/driver-api/firmware/fw_search_path.rst.
+Interfaces: Documentation/ABI/testing/sysfs-class-remoteproc, uapi/linux/remoteproc_cdev.h.
 """
 
 from __future__ import annotations
@@ -10,10 +9,10 @@ from __future__ import annotations
 import errno
 import os
 
-from .. import devicetree
+from .. import devicetree, staging
 from ..elf import EM_ARM, EM_TI_C6000, EM_TI_PRU
 from ..errors import BackendTimeout, RemoteprocError
-from ..host import RUN, explain
+from ..host import explain
 from ..model import OCCUPIED_STATES, Core, CoreType, MemoryRange
 
 TYPE_CHECKING = False
@@ -24,8 +23,6 @@ if TYPE_CHECKING:
 
 CLASS = "/sys/class/remoteproc"
 DEBUG = "/sys/kernel/debug/remoteproc"
-FIRMWARE_PATH = "/sys/module/firmware_class/parameters/path"
-OWN_FIRMWARE = f"{RUN}/firmware"
 
 _ARM32 = ((32, EM_ARM),)
 _TCM = (("atcm", 0x0, 0x10000), ("btcm", 0x20000, 0x10000))  # xlnx_r5_remoteproc.c, no `reg`
@@ -133,62 +130,24 @@ def staged_name(instance: str) -> str:
 def stage(host: Host, instance: str, image: bytes) -> tuple[str, str]:
     """Put `image` where request_firmware() finds it; return (file's path, firmware name).
 
-    An empty search path of the kernel is pointed to our directory; one that somebody set is
-    respected, and the file goes into a folder of ours below it.
+    Raises RemoteprocError.
     """
-    custom = host.text(FIRMWARE_PATH)
-    if custom is None:
-        raise RemoteprocError(
-            f"{FIRMWARE_PATH} cannot be read",
-            op="stage",
-            path=FIRMWARE_PATH,
-            hint="the kernel needs CONFIG_FW_LOADER=y, and sysfs must be mounted",
-        )
-    name = staged_name(instance)
-    if custom and custom != OWN_FIRMWARE:
-        name, directory = f"hetoci/{name}", f"{custom.rstrip('/')}/hetoci"
-    else:
-        directory = OWN_FIRMWARE
-    path = f"{directory}/{name.rpartition('/')[2]}"
     try:
-        host.make_directory(directory, 0o700)
-        host.put(path, image, 0o600)
-        if not custom:
-            host.poke(FIRMWARE_PATH, OWN_FIRMWARE)
-    except OSError as error:
+        return staging.stage(host, staged_name(instance), image)
+    except staging.StagingError as error:
         raise RemoteprocError(
-            f"cannot stage firmware in {directory}: {explain(error)}",
-            op="stage",
-            path=path,
-            errno=error.errno or 0,
-            hint=f"point {FIRMWARE_PATH} to a writable directory" if custom else None,
+            error.message, op="stage", path=error.path, errno=error.errno, hint=error.hint
         ) from error
-    return path, name
-
-
-def _staged_paths(host: Host, instance: str) -> list[str]:
-    """What is staged for `instance`, with what a process killed while staging has left."""
-    custom = host.text(FIRMWARE_PATH) or ""
-    directories = [OWN_FIRMWARE]
-    if custom and custom != OWN_FIRMWARE:
-        directories.append(f"{custom.rstrip('/')}/hetoci")
-    return [
-        f"{directory}/{name}"
-        for directory in directories
-        for name in host.listing(directory)
-        if name.startswith(staged_name(instance))
-    ]
 
 
 def is_staged(host: Host, instance: str) -> bool:
     """True if firmware of ours lies ready for `instance`."""
-    return bool(_staged_paths(host, instance))
+    return bool(staging.staged(host, staged_name(instance)))
 
 
 def unstage(host: Host, instance: str) -> None:
     """Remove what is staged for `instance`; the caller holds its claim."""
-    for path in _staged_paths(host, instance):
-        host.remove(path)
+    staging.unstage(host, staged_name(instance))
 
 
 # activate and deactivate

@@ -1,0 +1,256 @@
+# SPDX-License-Identifier: MIT
+"""Which slot or region each accelerator of a container goes to (docs/spec/lifecycle.md, 3).
+
+Pure: no I/O, nothing changes. What files an image has is asked through a function.
+"""
+
+from __future__ import annotations
+
+from .bitstream import any_id
+from .errors import DeviceBusy, DeviceNotFound, PolicyDenied
+from .fabric import REGION, SLOT
+from .metadata import matches
+from .model import Step
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import Any
+
+    from .fabric import Fabric
+    from .workloads import AcceleratorRequest, ClockRate
+
+
+class Options:
+    """Where one accelerator can go: `candidates` fit (free or not), best first; `refused` has
+    the others with every reason."""
+
+    __slots__ = ("candidates", "refused", "request")
+
+    def __init__(self, request: AcceleratorRequest) -> None:
+        self.request = request
+        self.candidates: list[Fabric] = []
+        self.refused: list[tuple[Fabric, list[str]]] = []
+
+
+class Placement:
+    """`chosen`: a free fabric for each accelerator, by its name; `options` by name too."""
+
+    __slots__ = ("chosen", "options")
+
+    def __init__(self, options: Mapping[str, Options], chosen: Mapping[str, Fabric]) -> None:
+        self.options = dict(options)
+        self.chosen = dict(chosen)
+
+    def to_json(self) -> dict[str, Any]:
+        """The `devices` member of a plan (docs/spec/schema/plan.schema.json)."""
+        return {
+            name: {
+                "candidates": [f.name for f in option.candidates if occupied(f) is None],
+                "refused": [
+                    {"device": fabric.name, "reasons": reasons}
+                    for fabric, reasons in [*option.refused, *_taken(option)]
+                ],
+            }
+            for name, option in self.options.items()
+        }
+
+    def steps(self) -> list[Step]:
+        """What create and start would do, in order."""
+        chosen = sorted(self.chosen.items(), key=lambda item: item[1].key)
+        steps = [Step("claim", fabric.name) for _, fabric in chosen]
+        for name, fabric in chosen:
+            request = self.options[name].request
+            bitstream = expand(request.bitstream, fabric) or ""
+            steps.append(Step("verify", fabric.name, bitstream=bitstream))
+            steps.append(Step("prepare", fabric.name))
+            overlay = expand(request.overlay, fabric) or "none of the image's"
+            steps.append(Step("apply", fabric.name, overlay=overlay))
+            nodes = list(request.nodes) or ["the only one"]
+            steps.append(Step("await", fabric.name, nodes=nodes))
+            steps.append(Step("hand-over", fabric.name, path=f"/dev/hetoci/{name}"))
+        return steps
+
+
+def _taken(option: Options) -> list[tuple[Fabric, list[str]]]:
+    return [(f, [reason]) for f in option.candidates if (reason := occupied(f)) is not None]
+
+
+def place(
+    requests: Sequence[AcceleratorRequest],
+    fabrics: Sequence[Fabric],
+    has_file: Callable[[str], bool],
+    allowed: Sequence[str] = ("*",),
+) -> Placement:
+    """A free fabric for each of `requests`, all different.
+
+    fabrics: in the inventory's order; has_file: whether the image has a file; allowed: the
+    operator's globs of slots and regions that containers may use. Raises DeviceNotFound,
+    PolicyDenied with every reason of every device, or DeviceBusy naming the holders.
+    """
+    options = {request.name: _options(request, fabrics, has_file, allowed) for request in requests}
+    hopeless = [option for option in options.values() if not option.candidates]
+    if hopeless:
+        _refuse(hopeless, fabrics)
+    chosen = _match(options)
+    if len(chosen) < len(options):
+        _busy(options, chosen)
+    return Placement(options, chosen)
+
+
+def _options(
+    request: AcceleratorRequest,
+    fabrics: Sequence[Fabric],
+    has_file: Callable[[str], bool],
+    allowed: Sequence[str],
+) -> Options:
+    option = Options(request)
+    kind = SLOT if request.partial else REGION
+    for fabric in fabrics:
+        if fabric.kind != kind or not _named(fabric, (request.slot,)):
+            continue
+        reasons = objections(request, fabric, has_file, allowed)
+        if reasons:
+            option.refused.append((fabric, reasons))
+        else:
+            option.candidates.append(fabric)
+    return option
+
+
+def _named(fabric: Fabric, globs: Sequence[str]) -> bool:
+    return any(matches(name, globs) for name in fabric.names())
+
+
+def objections(
+    request: AcceleratorRequest,
+    fabric: Fabric,
+    has_file: Callable[[str], bool],
+    allowed: Sequence[str],
+) -> list[str]:
+    """Every reason why `request` cannot go to `fabric`, whoever has it now."""
+    reasons = []
+    if not _named(fabric, allowed):
+        reasons.append(f"is not among the slots that containers may use ({' '.join(allowed)})")
+    if fabric.blocker:
+        reasons.append(fabric.blocker)
+    if not any_id(request.parts, fabric.part):
+        reasons.append(f"has the part {fabric.part or 'unknown'}, not {' or '.join(request.parts)}")
+    if not any_id(request.shells, fabric.shell):
+        reasons.append(
+            f"has the shell {fabric.shell or 'unknown'}, not {' or '.join(request.shells)}"
+        )
+    memory = sum(m.end - m.first for m in fabric.memory)
+    if memory < request.memory:
+        reasons.append(f"has {memory} bytes of DMA memory, {request.memory} are needed")
+    reasons += [reason for clock in request.clocks if (reason := _clock(clock, fabric))]
+    for template in filter(None, (request.bitstream, request.overlay)):
+        path = expand(template, fabric)
+        if path is None:
+            reasons.append(f"has no value for a placeholder of {template}")
+        elif not has_file(path):
+            reasons.append(f"would take {path}, which does not exist in the image")
+    if request.overlay and not fabric.overlays:
+        reasons.append("takes no device-tree overlay on this kernel")
+    return reasons
+
+
+def _clock(wanted: ClockRate, fabric: Fabric) -> str:
+    rates = fabric.clocks
+    name = wanted.clock or (next(iter(rates)) if len(rates) == 1 else "")
+    if name not in rates:
+        return f"has no clock {wanted.clock or 'of its own'} whose rate is known"
+    if not wanted.low <= rates[name] <= wanted.high:
+        return f"has the clock {name} at {rates[name]} Hz, {wanted} is needed"
+    return ""
+
+
+def expand(template: str, fabric: Fabric) -> str | None:
+    """The path that `template` means for `fabric` (docs/spec/layout.md, 5); None if a value
+    that it needs is not known."""
+    for word, value in (
+        ("{slot}", fabric.name),
+        ("{shell}", fabric.shell),
+        ("{part}", fabric.part),
+    ):
+        if word in template:
+            if value in ("", ".", "..") or "/" in value or not value.isprintable():
+                return None
+            template = template.replace(word, value)
+    return template
+
+
+def occupied(fabric: Fabric) -> str | None:
+    """Why `fabric` is not free, None if it is."""
+    if fabric.holder is not None:
+        return f"is held by {fabric.holder}"
+    if fabric.design and not fabric.ours:
+        return f"holds {fabric.design}, which no container put there"
+    return None
+
+
+def _match(options: Mapping[str, Options]) -> dict[str, Fabric]:
+    """A free fabric for as many as possible, the first of each where that leaves enough
+    (augmenting paths: at most 16 accelerators)."""
+    taken: dict[str, str] = {}  # place of a fabric -> accelerator
+    found: dict[str, Fabric] = {}
+
+    def settle(name: str, seen: set[str]) -> bool:
+        for fabric in options[name].candidates:
+            if fabric.place in seen or occupied(fabric) is not None:
+                continue
+            seen.add(fabric.place)
+            if fabric.place not in taken or settle(taken[fabric.place], seen):
+                taken[fabric.place] = name
+                found[name] = fabric
+                return True
+        return False
+
+    for name in options:
+        settle(name, set())
+    return found
+
+
+def _refuse(hopeless: Sequence[Options], fabrics: Sequence[Fabric]) -> None:
+    """Raise for accelerators that fit nowhere on this board."""
+    reasons = []
+    for option in hopeless:
+        request = option.request
+        kind = SLOT if request.partial else REGION
+        if option.refused:
+            reasons += [
+                f"{request.name}: {fabric.kind} {fabric.name} {reason}"
+                for fabric, causes in option.refused
+                for reason in causes
+            ]
+            continue
+        names = ", ".join(f"{f.name} ({f.instance})" for f in fabrics if f.kind == kind)
+        if names:
+            reasons.append(f"{request.name}: no {kind} is named {request.slot!r}, there are {names}")
+        else:
+            reasons.append(f"{request.name}: {_none(kind)}")
+    if not fabrics:
+        raise DeviceNotFound(
+            "the board has no programmable logic (/sys/class/fpga_region is empty)",
+            hint="the kernel needs the FPGA manager's driver and an fpga-region in its tree",
+        )
+    raise PolicyDenied("this board cannot take the accelerators", reasons)
+
+
+def _none(kind: str) -> str:
+    if kind == SLOT:
+        return "the board has no slot now: no shell is loaded"
+    return "the board has no region for a full bitstream"
+
+
+def _busy(options: Mapping[str, Options], chosen: Mapping[str, Fabric]) -> None:
+    missing = [name for name in options if name not in chosen]
+    others = {fabric.place: name for name, fabric in chosen.items()}
+    words = []
+    for name in missing:
+        for fabric in options[name].candidates:
+            why = occupied(fabric) or f"is needed for accelerator {others.get(fabric.place, '?')}"
+            words.append(f"{fabric.kind} {fabric.name} {why}")
+    raise DeviceBusy(
+        f"no slot is free for accelerator {', '.join(missing)}: {'; '.join(dict.fromkeys(words))}",
+        device=options[missing[0]].candidates[0].instance,
+    )

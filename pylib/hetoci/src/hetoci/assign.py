@@ -225,7 +225,9 @@ def _refuse(hopeless: Sequence[Options], fabrics: Sequence[Fabric]) -> None:
             continue
         names = ", ".join(f"{f.name} ({f.instance})" for f in fabrics if f.kind == kind)
         if names:
-            reasons.append(f"{request.name}: no {kind} is named {request.slot!r}, there are {names}")
+            reasons.append(
+                f"{request.name}: no {kind} is named {request.slot!r}, there are {names}"
+            )
         else:
             reasons.append(f"{request.name}: {_none(kind)}")
     if not fabrics:

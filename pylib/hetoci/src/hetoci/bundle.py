@@ -118,6 +118,15 @@ def read_inside(host: Host, rootfs: str, path: str, limit: int) -> bytes:
     return data
 
 
+def exists_inside(host: Host, rootfs: str, path: str) -> bool:
+    """True if there is something at `path` of the image unpacked at `rootfs`."""
+    try:
+        os.close(_walk(host.path(rootfs), path))
+    except FileNotFoundError:
+        return False
+    return True
+
+
 def _walk(rootfs: str, path: str) -> int:
     """An O_PATH descriptor of what `path` means below `rootfs`, every component looked up
     without following links, so that no link and no `..` can lead out."""

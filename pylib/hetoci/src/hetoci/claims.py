@@ -98,8 +98,10 @@ def holder_of(host: Host, key: str) -> Holder | None:
     return noted
 
 
-def acquire(host: Host, key: str, holder: Holder) -> Claim:
-    """Take the claim `key` for `holder`. Raises DeviceBusy, naming the holder."""
+def acquire(host: Host, key: str, holder: Holder, of: Holder | None = None) -> Claim:
+    """Take the claim `key` for `holder`. Raises DeviceBusy, naming the holder.
+
+    of: a holder without a lock whose claim may be taken although it lives."""
     host.make_directory(DIRECTORY)
     descriptor = host.open(f"{DIRECTORY}/{key}", os.O_RDWR | os.O_CREAT)
     try:
@@ -112,9 +114,11 @@ def acquire(host: Host, key: str, holder: Holder) -> Claim:
                 raise DeviceBusy(f"{key} is held by a process that left no name", device=key)
             time.sleep(_POLL)
         former = _parse(os.pread(descriptor, 4096, 0))
-        if former and former.group and lives(host, former):
-            raise DeviceBusy(f"{key} is held by {former}", device=key)
-        _await_former_holder(host, descriptor, holder, deadline)
+        if former and former.group:
+            if not (of and of.pid == former.pid) and lives(host, former):
+                raise DeviceBusy(f"{key} is held by {former}", device=key)
+        else:
+            _await_former_holder(host, descriptor, holder, deadline)
         _write(descriptor, holder)
     except BaseException:
         os.close(descriptor)
@@ -136,6 +140,20 @@ def _await_former_holder(host: Host, descriptor: int, new: Holder, deadline: flo
         if time.monotonic() > deadline:
             raise DeviceBusy(f"the former holder, {former}, does not end")
         time.sleep(_POLL)
+
+
+def take_back(host: Host, key: str, container: str, root: str) -> Claim:
+    """Take the claim `key` to clean up after `container` of the engine's `root`, which may be
+    on its way out still. Raises DeviceBusy if another one holds it."""
+    start = host.start_time(os.getpid()) or ""
+    me = Holder(REAPER, "", os.getpid(), start)
+    try:
+        return acquire(host, key, me)
+    except DeviceBusy:
+        noted = holder_of(host, key)
+        if noted is None or (noted.container, noted.root) != (container, root):
+            raise
+    return acquire(host, key, me, of=noted)
 
 
 def acquire_all(host: Host, keys: Sequence[str], holder: Holder) -> list[Claim]:

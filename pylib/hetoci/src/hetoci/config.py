@@ -22,22 +22,43 @@ DEFAULTS = {
     "image-keys": "io.hetoci.* remoteproc.name",
     "cores": "*",
     "firmware-max-size": "64M",
+    "slots": "*",
+    "part": "",
+    "shells": "",
+    "bitstream-max-size": "256M",
+    "overlay-compatibles": "hetoci,* generic-uio",
 }
 
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 
 
 class Config:
-    """The values in effect. delegate: "" to search; firmware_max_size: bytes."""
+    """The values in effect. delegate: "" to search; sizes in bytes; slots: globs; part: "" if
+    the board tells; shells: overlay files; overlay_compatibles: globs."""
 
-    __slots__ = ("cores", "delegate", "firmware_max_size", "image_keys")
+    __slots__ = (
+        "bitstream_max_size",
+        "cores",
+        "delegate",
+        "firmware_max_size",
+        "image_keys",
+        "overlay_compatibles",
+        "part",
+        "shells",
+        "slots",
+    )
 
     def __init__(self, values: dict[str, str]) -> None:
         merged = {**DEFAULTS, **values}
         self.delegate = merged["delegate"]
         self.image_keys = tuple(merged["image-keys"].split())
         self.cores = tuple(merged["cores"].split())
-        self.firmware_max_size = _size(merged["firmware-max-size"])
+        self.firmware_max_size = _size("firmware-max-size", merged)
+        self.slots = tuple(merged["slots"].split())
+        self.part = merged["part"]
+        self.shells = tuple(merged["shells"].split())
+        self.bitstream_max_size = _size("bitstream-max-size", merged)
+        self.overlay_compatibles = tuple(merged["overlay-compatibles"].split())
         if self.delegate and not self.delegate.startswith("/"):
             raise UsageError(
                 f"{PATH}: delegate = {self.delegate} is not an absolute path",
@@ -45,12 +66,13 @@ class Config:
             )
 
 
-def _size(text: str) -> int:
+def _size(key: str, values: dict[str, str]) -> int:
+    text = values[key]
     unit = text[-1:].upper() if text[-1:].isalpha() else ""
     number = text[: len(text) - len(unit)].strip()
     if not number.isdecimal() or unit not in _UNITS:
         raise UsageError(
-            f"{PATH}: firmware-max-size = {text} is no size",
+            f"{PATH}: {key} = {text} is no size",
             hint="write bytes, or a number with K, M or G",
         )
     return int(number) * _UNITS[unit]

@@ -16,7 +16,7 @@ from hetoci_lab import paths
 from hetoci_lab.console import say
 from hetoci_lab.errors import LabError
 
-KEEP = 3
+KEEP = 6
 """Newest artefacts of a kind that stay; older ones are removed when one is added."""
 
 

@@ -13,9 +13,12 @@ Fabric backends (programmable logic) offer these functions:
         The nodes of the design in it, with the device files that they have by now.
     scrub(host, fabric, nodes) -> None
         Clear the DMA memory through the device files of `nodes`, where they offer it.
-    clear(host, fabric) -> None
-        Take out what hetoci put in, and the files staged for it. Nothing of it left is
-        success, so that it may be repeated. Raises BackendError.
+    clear(host, key) -> None
+        Take out what hetoci put into the fabric whose claim is `key`, and the files staged for
+        it. Nothing of it there is success, so that it may be repeated. Raises BackendError.
+    load_shell(host, region, blob), unload_shell(host, region) -> None
+    shell_of_ours(host, region) -> bool
+        The operator's static designs (hetoci.shells). Raise BackendError.
     leftovers(host) -> list[str]
         Claim keys of fabrics that hold something of ours, fabric or not.
 

@@ -70,7 +70,8 @@ def _describe(
     part: str,
 ) -> Fabric:
     parent = _above(node, regions)
-    name = "".join(c if c in _NAME_CHARACTERS else "-" for c in node.rpartition("/")[2])
+    label = devicetree.strings(host, node, "label") or (node.rpartition("/")[2],)
+    name = "".join(c if c in _NAME_CHARACTERS else "-" for c in label[0])
     place = node[len(devicetree.BASE) :]
     fabric = Fabric("fpga", instance, SLOT if parent else REGION, name, place)
     fabric.parent = parent[len(devicetree.BASE) :]
@@ -158,7 +159,7 @@ def _clocks(host: Host, tree: devicetree.LiveTree, place: str) -> dict[str, int]
 def _content(host: Host, fabric: Fabric, node: str, manager: str) -> None:
     """What is in it, by whom, and whether something can be put in."""
     fabric.overlays = host.is_directory(OVERLAYS)
-    fabric.ours = host.exists(_overlay(fabric)) or bool(staging.staged(host, _file(fabric)))
+    fabric.ours = host.exists(_overlay(fabric.key)) or bool(staging.staged(host, _file(fabric.key)))
     design = devicetree.strings(host, node, "firmware-name")
     fabric.design = design[0] if design else ""
     if fabric.kind == SLOT:
@@ -174,12 +175,12 @@ def _content(host: Host, fabric: Fabric, node: str, manager: str) -> None:
         )
 
 
-def _overlay(fabric: Fabric) -> str:
-    return f"{OVERLAYS}/{OURS}{fabric.key.removeprefix('fpga.')}"
+def _overlay(key: str) -> str:
+    return f"{OVERLAYS}/{OURS}{key.removeprefix('fpga.')}"
 
 
-def _file(fabric: Fabric) -> str:
-    return f"{OURS}{fabric.key}.bit"
+def _file(key: str) -> str:
+    return f"{OURS}{key}.bit"
 
 
 # programming
@@ -188,7 +189,7 @@ def _file(fabric: Fabric) -> str:
 def program(host: Host, fabric: Fabric, programming: Programming) -> None:
     """Program `fabric`. Raises FpgaError; then it is empty."""
     try:
-        path, firmware = staging.stage(host, _file(fabric), programming.bitstream)
+        path, firmware = staging.stage(host, _file(fabric.key), programming.bitstream)
     except staging.StagingError as error:
         raise FpgaError(
             error.message, op="stage", path=error.path, errno=error.errno, hint=error.hint
@@ -199,7 +200,7 @@ def program(host: Host, fabric: Fabric, programming: Programming) -> None:
         else:
             _write(host, fabric, firmware, programming)
     except BaseException:
-        clear(host, fabric)
+        clear(host, fabric.key)
         raise
     if fabric.overlays:  # the kernel has read it; without an overlay it marks what is ours
         host.remove(path)
@@ -233,7 +234,7 @@ def apply(host: Host, item: str, blob: bytes) -> None:
 
 
 def _apply(host: Host, fabric: Fabric, blob: bytes) -> None:
-    item = _overlay(fabric)
+    item = _overlay(fabric.key)
     try:
         apply(host, item, blob)
     except OSError as error:
@@ -263,9 +264,14 @@ def _write(host: Host, fabric: Fabric, firmware: str, programming: Programming) 
         raise _refused(fabric, f"{manager}/firmware", error) from error
 
 
-def clear(host: Host, fabric: Fabric) -> None:
-    """Remove our overlay and what is staged. Raises FpgaError if the overlay stays."""
-    item = _overlay(fabric)
+def clear(host: Host, key: str) -> None:
+    """Remove our overlay and what is staged for the fabric whose claim is `key`. Raises
+    FpgaError if the overlay stays."""
+    _remove(host, _overlay(key))
+    staging.unstage(host, _file(key))
+
+
+def _remove(host: Host, item: str) -> None:
     try:
         host.remove_directory(item)
     except OSError as error:
@@ -274,9 +280,34 @@ def clear(host: Host, fabric: Fabric) -> None:
             op="clear",
             path=item,
             errno=error.errno or 0,
-            device=fabric.instance,
         ) from error
-    staging.unstage(host, _file(fabric))
+
+
+# shells of the operator's
+
+
+def _shell(region: Fabric) -> str:
+    return f"{OVERLAYS}/{SHELL}{region.key.removeprefix('fpga.')}"
+
+
+def shell_of_ours(host: Host, region: Fabric) -> bool:
+    """True if the shell in `region` was loaded by `load_shell`."""
+    return host.exists(_shell(region))
+
+
+def load_shell(host: Host, region: Fabric, blob: bytes) -> None:
+    """Apply the overlay of a shell, as it is. Raises FpgaError; then it is not there."""
+    item = _shell(region)
+    try:
+        apply(host, item, blob)
+    except OSError as error:
+        _remove(host, item)
+        raise _refused(region, item, error) from error
+
+
+def unload_shell(host: Host, region: Fabric) -> None:
+    """Remove the overlay of a shell that `load_shell` applied. Raises FpgaError."""
+    _remove(host, _shell(region))
 
 
 def leftovers(host: Host) -> list[str]:

@@ -1,0 +1,348 @@
+# SPDX-License-Identifier: MIT
+"""Accelerators of a container: from its metadata to programmed slots, and back.
+
+`plan` reads and checks and changes nothing; `prepare` claims and programs, all or nothing;
+`give_back` undoes it, by whichever process, as often as it likes.
+"""
+
+from __future__ import annotations
+
+import time
+
+from . import assign, backends, bitstream, claims, inventory, overlay, shells
+from .bundle import exists_inside, read_inside
+from .devicetree import LiveTree
+from .errors import (
+    BackendTimeout,
+    BundleError,
+    DeviceBusy,
+    FpgaError,
+    HetociError,
+    PolicyDenied,
+)
+from .fabric import REGION, Programming
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any
+
+    from .assign import Placement
+    from .claims import Claim
+    from .config import Config
+    from .designs import DesignNode
+    from .fabric import Fabric
+    from .host import Host
+    from .model import Holder
+    from .workloads import AcceleratorRequest
+
+#: Largest overlay (docs/spec/layout.md, 3), bytes.
+OVERLAY_LIMIT = 1 << 20
+
+#: How often a container's devices are looked for while they appear, s: first and longest pause.
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.002, 0.1
+
+
+class Content:
+    """What an accelerator's files are: checked, and read once. Paths in the image."""
+
+    __slots__ = ("bitstream_digest", "bitstream_path", "main_nodes", "programming")
+
+    def __init__(self, programming: Programming, path: str, digest: str) -> None:
+        self.programming = programming
+        self.bitstream_path = path
+        self.bitstream_digest = digest
+        self.main_nodes: tuple[str, ...] = ()
+
+
+class Prepared:
+    """An accelerator that is there: its fabric and the nodes whose devices it has, the main
+    one first."""
+
+    __slots__ = ("content", "fabric", "nodes", "request")
+
+    def __init__(
+        self,
+        request: AcceleratorRequest,
+        fabric: Fabric,
+        content: Content,
+        nodes: Sequence[DesignNode],
+    ) -> None:
+        self.request = request
+        self.fabric = fabric
+        self.content = content
+        self.nodes = tuple(nodes)
+
+
+# looking
+
+
+class Images:
+    """The files of one image, as the checks need them."""
+
+    __slots__ = ("host", "rootfs", "settings")
+
+    def __init__(self, host: Host, rootfs: str, settings: Config) -> None:
+        self.host = host
+        self.rootfs = rootfs
+        self.settings = settings
+
+    def has(self, path: str) -> bool:
+        """True if something is at `path`; what it is, the reading checks."""
+        return exists_inside(self.host, self.rootfs, path)
+
+    def read(self, path: str, limit: int, digests: Sequence[str]) -> tuple[bytes, str]:
+        """The file and its digest. Raises BundleError, also for a digest that is not listed."""
+        import hashlib
+
+        data = read_inside(self.host, self.rootfs, path, limit)
+        digest = "sha256:" + hashlib.sha256(data).hexdigest()
+        if digests and digest not in digests:
+            raise BundleError(
+                f"{path} has the digest {digest}, which is not among those of the metadata"
+            )
+        return data, digest
+
+
+def place(
+    host: Host, rootfs: str, settings: Config, requests: Sequence[AcceleratorRequest]
+) -> tuple[Placement, dict[str, Content]]:
+    """Where each of `requests` goes now, and its content, checked. Changes nothing.
+
+    Raises DeviceNotFound, DeviceBusy, PolicyDenied with all reasons, BundleError.
+    """
+    images = Images(host, rootfs, settings)
+    fabrics = inventory.fabrics(host, settings.part)
+    placement = assign.place(requests, fabrics, images.has, settings.slots)
+    reasons: list[str] = []
+    contents = {}
+    for request in requests:
+        try:
+            contents[request.name] = _content(images, request, placement.chosen[request.name])
+        except PolicyDenied as error:
+            reasons += [f"{request.name}: {reason}" for reason in error.reasons]
+        except BundleError as error:
+            reasons.append(f"{request.name}: {error}")
+    if reasons:
+        raise PolicyDenied("the image's accelerators cannot be used", reasons)
+    return placement, contents
+
+
+def _content(images: Images, request: AcceleratorRequest, fabric: Fabric) -> Content:
+    limit = images.settings.bitstream_max_size
+    path = assign.expand(request.bitstream, fabric) or ""
+    data, digest = images.read(path, limit, request.digests)
+    reasons = [f"bitstream {path}: {fault}" for fault in _header(data, request, fabric)]
+    overlay_path = assign.expand(request.overlay, fabric) or ""
+    blob = b""
+    main_nodes: tuple[str, ...] = request.nodes
+    if overlay_path:
+        blob, _ = images.read(overlay_path, OVERLAY_LIMIT, request.digests)
+        parsed = overlay.parse(blob, overlay_path)
+        tree = LiveTree(images.host)
+        globs = images.settings.overlay_compatibles
+        reasons += overlay.objections(parsed, fabric, tree, globs)
+        reasons += _nodes(request, parsed.main_nodes(), overlay_path)
+        main_nodes = request.nodes or tuple(parsed.main_nodes())
+    if reasons:
+        raise PolicyDenied("", reasons)
+    programming = Programming(data, blob, partial=request.partial, encrypted=request.encrypted)
+    content = Content(programming, path, digest)
+    content.main_nodes = main_nodes
+    return content
+
+
+def _header(data: bytes, request: AcceleratorRequest, fabric: Fabric) -> list[str]:
+    header = bitstream.read(data)
+    if header is None:
+        return []
+    reasons = list(header.faults)
+    if header.partial is not None and header.partial != request.partial:
+        words = ("partial", "full")
+        reasons.append(
+            f"it is a {words[not header.partial]} one, the key flags says"
+            f" {words[not request.partial]}"
+        )
+    for what, found, right in (
+        ("part", header.part, fabric.part),
+        ("shell", header.shell if request.partial else "", fabric.shell),
+        ("slot", header.slot, fabric.name if request.partial else ""),
+    ):
+        if found and right and not bitstream.same_id(found, right):
+            reasons.append(f"it was made for the {what} {found}, {fabric.name} has {right}")
+    return reasons
+
+
+def _nodes(request: AcceleratorRequest, found: Sequence[str], path: str) -> list[str]:
+    missing = [name for name in request.nodes if name not in found]
+    if missing:
+        return [f"overlay {path} has no node {', '.join(missing)}, it has {', '.join(found)}"]
+    if not request.nodes and len(found) != 1:
+        return [
+            f"overlay {path} has {len(found)} nodes with a compatible; the key devices says which"
+        ]
+    return []
+
+
+# doing
+
+
+def prepare(
+    host: Host,
+    rootfs: str,
+    settings: Config,
+    requests: Sequence[AcceleratorRequest],
+    holder: Holder,
+    note: Callable[[list[dict[str, Any]]], None],
+    *,
+    with_nodes: bool = True,
+) -> tuple[list[Prepared], list[Claim]]:
+    """Claim a slot for each of `requests` and program it; (what there is now, claims).
+
+    note: called with what `give_back` needs, once claimed and before anything changes.
+    with_nodes: have Linux here drive the devices; else only the logic is programmed. Raises
+    HetociError; then nothing is claimed and nothing of it is left.
+    """
+    shells.ensure(host, settings, requests, holder)
+    placement, contents, taken = _claim(host, rootfs, settings, requests, holder)
+    held = [facts(fabric) for fabric in placement.chosen.values()]
+    try:
+        host.checkpoint("create:claimed")
+        note(held)
+        done = []
+        for request in requests:
+            fabric = placement.chosen[request.name]
+            done.append(_program(host, request, fabric, contents[request.name], with_nodes))
+            host.checkpoint("create:programmed")
+    except BaseException:
+        for entry in reversed(held):
+            _clear(host, entry)
+        for claim in taken:
+            claim.give_up()
+        raise
+    return done, taken
+
+
+def facts(fabric: Fabric) -> dict[str, Any]:
+    """What a record has to hold of `fabric` to give it back."""
+    return {"backend": fabric.backend, "key": fabric.key, "name": fabric.name}
+
+
+def _claim(
+    host: Host,
+    rootfs: str,
+    settings: Config,
+    requests: Sequence[AcceleratorRequest],
+    holder: Holder,
+) -> tuple[Placement, dict[str, Content], list[Claim]]:
+    """Place and claim; once more if another container was quicker (rule C3)."""
+    for last in (False, True):
+        placement, contents = place(host, rootfs, settings, requests)
+        keys = {key for fabric in placement.chosen.values() for key in _keys(host, fabric)}
+        try:
+            taken = claims.acquire_all(host, sorted(keys), holder)
+        except DeviceBusy:
+            if last:
+                raise
+            continue
+        if _unchanged(host, settings, placement):
+            return placement, contents, taken
+        for claim in taken:
+            claim.give_up()
+    raise DeviceBusy("the slots changed while they were claimed", hint="try again")
+
+
+def _keys(host: Host, fabric: Fabric) -> list[str]:
+    """Claims that go with `fabric`: a region is taken with all slots in it."""
+    keys = [fabric.key]
+    if fabric.kind == REGION:
+        keys += [f.key for f in inventory.fabrics(host) if f.parent == fabric.place]
+    return keys
+
+
+def _unchanged(host: Host, settings: Config, placement: Placement) -> bool:
+    now = {fabric.place: fabric for fabric in inventory.fabrics(host, settings.part)}
+    for fabric in placement.chosen.values():
+        found = now.get(fabric.place)
+        if found is None or found.shell != fabric.shell:
+            return False
+        if found.design and not found.ours:
+            return False
+    return True
+
+
+def _program(
+    host: Host, request: AcceleratorRequest, fabric: Fabric, content: Content, with_nodes: bool
+) -> Prepared:
+    backend = backends.load(host, fabric.backend)
+    if fabric.ours:  # what a container that died has left
+        backend.clear(host, fabric.key)
+    if not with_nodes:
+        content.programming.overlay = b""
+    backend.program(host, fabric, content.programming)
+    nodes: list[DesignNode] = []
+    if with_nodes:
+        nodes = _await_nodes(host, backend, request, fabric, content)
+        backend.scrub(host, fabric, nodes)
+    return Prepared(request, fabric, content, nodes)
+
+
+def _await_nodes(
+    host: Host, backend: Any, request: AcceleratorRequest, fabric: Fabric, content: Content
+) -> list[DesignNode]:
+    """The nodes that the container gets, once each has a device file."""
+    deadline = time.monotonic() + request.timeout
+    pause = _FIRST_PAUSE
+    while True:
+        nodes = {node.name: node for node in backend.design_nodes(host, fabric)}
+        wanted = content.main_nodes or tuple(name for name, n in nodes.items() if n.files)
+        missing = [name for name in wanted if name not in nodes or not nodes[name].files]
+        if wanted and not missing:
+            break
+        if time.monotonic() > deadline:
+            raise BackendTimeout(
+                f"no device file for {', '.join(missing) or 'any node'} of {fabric.kind}"
+                f" {fabric.name} after {request.timeout:g} s",
+                op="await",
+                device=fabric.instance,
+                hint="the kernel needs a driver for its compatible, UIO for instance",
+            )
+        time.sleep(pause)
+        pause = min(2 * pause, _LONGEST_PAUSE)
+    if len(wanted) > 1 and not content.main_nodes:
+        raise FpgaError(
+            f"{fabric.kind} {fabric.name} has several nodes with devices ({', '.join(wanted)});"
+            " the key devices says which",
+            device=fabric.instance,
+        )
+    return [nodes[name] for name in wanted]
+
+
+# giving back
+
+
+def give_back(host: Host, held: Sequence[dict[str, Any]], container: str, root: str) -> list[str]:
+    """Empty and free the fabrics in `held` (made by `facts`), last one first; what failed, in
+    sentences. `container` of the engine's `root`, which had them, has ended. Safe to repeat."""
+    failures = []
+    for entry in reversed(held):
+        try:
+            claim = claims.take_back(host, entry["key"], container, root)
+        except DeviceBusy:  # it has a new owner already
+            continue
+        failure = _clear(host, entry)
+        if failure:
+            failures.append(failure)
+        claim.give_up()
+    return failures
+
+
+def _clear(host: Host, entry: dict[str, Any]) -> str:
+    """Empty one fabric whose claim we hold; what failed, in a sentence, or ""."""
+    try:
+        backends.load(host, entry["backend"]).clear(host, entry["key"])
+    except HetociError as error:
+        return str(error)
+    except (ImportError, KeyError):
+        return f"backend {entry['backend']} of {entry['name']} is not installed"
+    return ""

@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: MIT
+"""The operator's shells: overlays of static designs that hetoci may load for a container.
+
+hetoci.conf's `shells` lists them; without it a missing or foreign shell is a reason to refuse.
+A shell's overlay has the region as its target, `hetoci,shell` or `hetoci,shell-id`, and a node
+for each slot. It is the operator's: applied as it is, and left in place.
+"""
+
+from __future__ import annotations
+
+from . import backends, claims, fdt, inventory
+from .assign import occupied
+from .bitstream import any_id
+from .errors import BundleError, PolicyDenied
+from .fabric import REGION, SLOT
+from .host import explain
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .config import Config
+    from .fabric import Fabric
+    from .host import Host
+    from .model import Holder
+    from .workloads import AcceleratorRequest
+
+_LIMIT = 1 << 20
+
+
+class Shell:
+    """One of the operator's shells. region: label or path of its target; slots: labels or
+    names of its slots."""
+
+    __slots__ = ("blob", "id", "path", "region", "slots")
+
+    def __init__(self, path: str, blob: bytes) -> None:
+        from . import overlay
+
+        self.path = path
+        self.blob = blob
+        parsed = overlay.parse(blob, path)
+        self.region = parsed.label or parsed.path
+        self.id = ""
+        properties = parsed.body.properties
+        name = fdt.strings(properties.get("hetoci,shell", b""))
+        number = fdt.cells(properties.get("hetoci,shell-id", b""))
+        if name or number:
+            self.id = name[0] if name else f"0x{number[0]:08x}"
+        self.slots = tuple(
+            (fdt.strings(node.properties.get("label", b"")) or (node.name,))[0]
+            for node in parsed.body.children
+            if "fpga-region" in fdt.strings(node.properties.get("compatible", b""))
+        )
+
+
+def read(host: Host, settings: Config) -> list[Shell]:
+    """The operator's shells. Raises BundleError naming a file that cannot be used."""
+    found = []
+    for path in settings.shells:
+        try:
+            blob = host.read(path, _LIMIT)
+        except OSError as error:
+            raise BundleError(
+                f"cannot read the shell {path}: {explain(error)}",
+                hint="hetoci.conf's shells lists overlay files",
+            ) from error
+        found.append(Shell(path, blob))
+    return found
+
+
+def needed(
+    host: Host,
+    settings: Config,
+    requests: Sequence[AcceleratorRequest],
+    fabrics: Sequence[Fabric],
+) -> tuple[Shell, Fabric] | None:
+    """The shell that has to be loaded for `requests`, and where; None if none has to be, or if
+    none of the operator's would help (then placing gives the reasons).
+
+    Raises PolicyDenied if the region cannot be reloaded now.
+    """
+    wanted = [request for request in requests if request.partial]
+    slots = [fabric for fabric in fabrics if fabric.kind == SLOT]
+    if not wanted or any(all(any_id(r.shells, f.shell) for r in wanted) for f in slots):
+        return None
+    for shell in read(host, settings):
+        if not shell.slots or not all(any_id(request.shells, shell.id) for request in wanted):
+            continue
+        region = _region(host, shell, fabrics)
+        if region is None:
+            continue
+        if region.blocker:
+            raise PolicyDenied(f"shell {shell.path} cannot be loaded", [region.blocker])
+        return shell, region
+    return None
+
+
+def _region(host: Host, shell: Shell, fabrics: Sequence[Fabric]) -> Fabric | None:
+    from .devicetree import LiveTree
+
+    tree = LiveTree(host)
+    place = shell.region if shell.region.startswith("/") else tree.label(shell.region)
+    return next((f for f in fabrics if f.kind == REGION and f.place == place), None)
+
+
+def ensure(
+    host: Host, settings: Config, requests: Sequence[AcceleratorRequest], holder: Holder
+) -> None:
+    """Load the shell that `requests` need, if the operator has one and it is not there yet.
+
+    Raises PolicyDenied or DeviceBusy if the region is in use, FpgaError if it does not load.
+    """
+    fabrics = inventory.fabrics(host, settings.part)
+    found = needed(host, settings, requests, fabrics)
+    if found is None:
+        return
+    shell, region = found
+    backend = backends.load(host, region.backend)
+    within = [f for f in fabrics if f.parent == region.place]
+    taken = claims.acquire_all(host, [region.key, *(f.key for f in within)], holder)
+    try:
+        loaded = backend.shell_of_ours(host, region)
+        reasons = [f"slot {f.name} {why}" for f in within if (why := occupied(f))]
+        if region.design and not loaded:
+            reasons.append(f"region {region.name} {occupied(region)}")
+        if reasons:
+            raise PolicyDenied(f"shell {shell.path} cannot be loaded", reasons)
+        for fabric in within:
+            backend.clear(host, fabric.key)
+        if loaded:
+            backend.unload_shell(host, region)
+        host.checkpoint("create:shell")
+        backend.load_shell(host, region, shell.blob)
+    finally:
+        for claim in taken:
+            claim.give_up()

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from conftest import Board
 from fakekernel import BoardHost
-from hetoci import cmdline
+from hetoci import cmdline, metadata
 from hetoci.__main__ import main
 from hetoci.verbs.firmware import parse_signal
 
@@ -199,7 +199,7 @@ def test_features_are_the_delegates_and_ours(board: Board, delegate: Path) -> No
     found = board.ok("features").json()
     assert found["ociVersionMax"] == "1.1.0"
     assert found["hooks"] == ["prestart"]
-    unsafe = ["bundle", "io.hetoci.", "remoteproc.name"]
+    unsafe = ["bundle", "io.hetoci.", *sorted(metadata.ALIASES)]
     assert found["potentiallyUnsafeConfigAnnotations"] == unsafe
     assert found["annotations"]["a"] == "b"
     assert found["annotations"]["io.hetoci.workloads"] == "firmware"

@@ -8,3 +8,6 @@ __version__ = "0.1.0"
 
 #: Version of the OCI runtime specification whose command line and state format we follow.
 OCI_VERSION = "1.2.0"
+
+#: Version of the image extension (docs/spec) that we implement.
+SPEC_VERSION = "1.0"

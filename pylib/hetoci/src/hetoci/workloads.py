@@ -33,7 +33,8 @@ class FirmwareWorkload:
     path: the ELF file, as a path in the image; core: name or glob, "" for any;
     consoles: sources of the container's log; digest: "sha256:<hex>" or "";
     stop_timeout: seconds; clocks: rates that the core's clocks have to have; endpoints: RPMsg
-    services that containers outside of the pod may use; platform: compatibles, () for any.
+    services that containers outside of the pod may use; platform: compatibles, () for any;
+    model: what the root node's model has to be, "" for any.
     """
 
     __slots__ = (
@@ -42,6 +43,7 @@ class FirmwareWorkload:
         "core",
         "digest",
         "endpoints",
+        "model",
         "path",
         "platform",
         "stop_timeout",
@@ -59,6 +61,7 @@ class FirmwareWorkload:
         clocks: Sequence[ClockRate] = (),
         endpoints: Sequence[str] = (),
         platform: Sequence[str] = (),
+        model: str = "",
     ) -> None:
         self.path = path
         self.core = core
@@ -68,6 +71,7 @@ class FirmwareWorkload:
         self.clocks = tuple(clocks)
         self.endpoints = tuple(endpoints)
         self.platform = tuple(platform)
+        self.model = model
 
 
 class AcceleratorRequest:

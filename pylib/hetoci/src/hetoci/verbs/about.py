@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import sys
 
-from .. import OCI_VERSION, __version__, delegate
+from .. import OCI_VERSION, SPEC_VERSION, __version__, delegate, metadata
 from ..errors import DelegateError
 
 TYPE_CHECKING = False
@@ -67,10 +67,15 @@ def features(host: Host, _line: CommandLine) -> int:
     result.setdefault("ociVersionMin", "1.0.0")
     result.setdefault("ociVersionMax", OCI_VERSION)
     unsafe = list(result.get("potentiallyUnsafeConfigAnnotations") or [])
-    result["potentiallyUnsafeConfigAnnotations"] = [*unsafe, "io.hetoci.", "remoteproc.name"]
+    result["potentiallyUnsafeConfigAnnotations"] = [
+        *unsafe,
+        metadata.PREFIX,
+        *sorted(metadata.ALIASES),
+    ]
     annotations = dict(result.get("annotations") or {})
     annotations["io.hetoci.version"] = __version__
-    annotations["io.hetoci.workloads"] = "firmware"
+    annotations["io.hetoci.spec"] = SPEC_VERSION
+    annotations["io.hetoci.workloads"] = ",".join(metadata.WORKLOADS)
     result["annotations"] = annotations
     sys.stdout.write(dumps(result, indent=2) + "\n")
     return 0

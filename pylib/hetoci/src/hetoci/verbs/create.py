@@ -11,6 +11,8 @@ from ..errors import BundleError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ..bundle import Bundle
     from ..cmdline import CommandLine
     from ..config import Config
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     from ..model import Plan
     from ..plan import Firmware
     from ..state import Record
-    from ..workloads import FirmwareWorkload
+    from ..workloads import FirmwareWorkload, Workload
 
 #: Longest container id (runc has no limit of its own, file names have).
 _MAX_ID = 1024
@@ -49,20 +51,48 @@ def _look(host: Host, line: CommandLine) -> tuple[Bundle, Config, FirmwareWorklo
     path = os.path.abspath(line.value("bundle", "b") or os.getcwd())
     bundle = bundles.load(host, path)
     settings = config.load(host)
-    return bundle, settings, workload_of(host, bundle, settings)
+    return bundle, settings, firmware_only(workload_of(host, bundle, settings))
 
 
-def workload_of(host: Host, bundle: Bundle, settings: Config) -> FirmwareWorkload | None:
-    """What the bundle's metadata asks for; None for a plain container."""
-    args = bundle.section("process", "args")
+def firmware_only(workload: Workload | None) -> FirmwareWorkload | None:
+    """`workload`, if the verbs can run it. Raises UsageError otherwise."""
+    if workload is None:
+        return None
+    from ..workloads import FirmwareWorkload
+
+    if isinstance(workload, FirmwareWorkload):
+        return workload
+    raise UsageError(f"hetoci cannot run a container of kind {workload.kind} yet")
+
+
+def workload_of(host: Host, bundle: Bundle, settings: Config) -> Workload | None:
+    """What the bundle's metadata asks for; None for a plain container.
+
+    Raises MetadataError or PolicyDenied with every reason against it, DeviceNotFound if it is
+    for another board.
+    """
+    if metadata.is_sandbox(bundle.annotations):
+        return None
     cwd = bundle.section("process", "cwd")
-    return metadata.workload(
+    sources = metadata.Sources(
         bundle.annotations,
-        bundles.image_labels(host, bundle),
-        args if isinstance(args, list) and all(isinstance(a, str) for a in args) else (),
-        cwd if isinstance(cwd, str) else "/",
-        settings.image_keys,
+        [("labels file's", bundles.image_labels(host, bundle))],
+        args=_strings(bundle.section("process", "args")),
+        cwd=cwd if isinstance(cwd, str) else "/",
+        env=_strings(bundle.section("process", "env")),
+        vm=bundle.section("vm"),
     )
+    workload = metadata.workload(sources, settings)
+    if workload is not None:
+        from .. import inventory
+
+        inventory.check_platform(host, workload)
+    return workload
+
+
+def _strings(value: object) -> Sequence[str]:
+    """`value` if it is a list of strings, else nothing."""
+    return value if isinstance(value, list) and all(isinstance(v, str) for v in value) else ()
 
 
 def _create_firmware(

@@ -85,7 +85,7 @@ def plan(host: Host, line: CommandLine) -> int:
         raise UsageError("plan needs the path of a bundle")
     found = bundle.load(host, os.path.abspath(path))
     settings = config.load(host)
-    workload = create.workload_of(host, found, settings)
+    workload = create.firmware_only(create.workload_of(host, found, settings))
     if workload is None:
         answer = {"workload": "linux", "delegate": delegate.find(host), "steps": []}
         _print_json(answer) if _as_json(line) else sys.stdout.write(

@@ -202,7 +202,7 @@ def test_features_are_the_delegates_and_ours(board: Board, delegate: Path) -> No
     unsafe = ["bundle", "io.hetoci.", *sorted(metadata.ALIASES)]
     assert found["potentiallyUnsafeConfigAnnotations"] == unsafe
     assert found["annotations"]["a"] == "b"
-    assert found["annotations"]["io.hetoci.workloads"] == "firmware"
+    assert found["annotations"]["io.hetoci.workloads"] == "firmware,accelerator"
 
 
 @pytest.mark.parametrize("body", ["exit 1", "echo nonsense", "echo '[]'"])

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import sys
 
-from . import cmdline
+from . import cmdline, verbs
 from .errors import HetociError
 from .host import Host
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from typing import Any
 
     Handler = Callable[[Host, cmdline.CommandLine], int]
 
@@ -34,9 +33,9 @@ HANDLERS = {
     "version": ("about", "version"),
 }
 
-#: kind of a container -> module in hetoci.verbs whose VERBS has a function for each verb that
-#: is not the delegate's.
-KINDS = {"firmware": "firmware"}
+#: Kinds of containers, each a module in hetoci.verbs whose VERBS has a function for each verb
+#: that is not the delegate's, and which has `create`, `run` and `plan_of`.
+KINDS = ("accelerator", "firmware")
 
 
 def main(argv: Sequence[str], host: Host | None = None) -> int:
@@ -71,12 +70,14 @@ def _handler(host: Host, line: cmdline.CommandLine) -> Handler:
     verb = line.verb
     if verb is None or (verb in HANDLERS and line.flag("help", "h")):
         verb = "version" if {"version", "v"} & line.global_options.keys() else "help"
+    elif verb == "ps" and not line.positional:
+        verb = "ps-all"
     elif verb in cmdline.CONTAINER_VERBS:
         return _container_handler(host, line, verb)
     if verb not in HANDLERS:
         return _delegate
     module, function = HANDLERS[verb]
-    handler: Handler = getattr(_verbs(module), function)
+    handler: Handler = getattr(verbs.load(module), function)
     return handler
 
 
@@ -86,12 +87,8 @@ def _container_handler(host: Host, line: cmdline.CommandLine, verb: str) -> Hand
     kind = kind_of(host, line.root, line.positional[0]) if line.positional else None
     if kind not in KINDS:
         return _delegate
-    handlers: dict[str, Handler] = _verbs(KINDS[kind]).VERBS
+    handlers: dict[str, Handler] = verbs.load(kind).VERBS
     return handlers.get(verb, _delegate)
-
-
-def _verbs(module: str) -> Any:
-    return __import__(f"hetoci.verbs.{module}", fromlist=[module])
 
 
 def _delegate(host: Host, line: cmdline.CommandLine) -> int:

@@ -215,12 +215,18 @@ def prepare(
             done.append(_program(host, request, fabric, contents[request.name], with_nodes))
             host.checkpoint("create:programmed")
     except BaseException:
-        for entry in reversed(held):
-            _clear(host, entry)
-        for claim in taken:
-            claim.give_up()
+        undo(host, held, taken)
         raise
     return done, taken
+
+
+def undo(host: Host, held: Sequence[dict[str, Any]], taken: Sequence[Claim]) -> list[str]:
+    """Empty the fabrics in `held`, then let go of their claims, which are ours; what failed,
+    in sentences: it stays for reap."""
+    failures = [failure for entry in reversed(held) if (failure := _clear(host, entry))]
+    for claim in taken:
+        claim.give_up()
+    return failures
 
 
 def facts(fabric: Fabric) -> dict[str, Any]:

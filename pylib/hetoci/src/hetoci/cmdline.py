@@ -78,9 +78,10 @@ CONTAINER_VERBS = frozenset(
 
 
 class CommandLine:
-    """The parsed command line: `verb` is None when only global options were given."""
+    """The parsed command line: `verb` is None when only global options were given; verb_at is
+    its index in argv."""
 
-    __slots__ = ("argv", "global_options", "options", "positional", "verb")
+    __slots__ = ("argv", "global_options", "options", "positional", "verb", "verb_at")
 
     def __init__(self, argv: Sequence[str]) -> None:
         self.argv = list(argv)
@@ -88,6 +89,7 @@ class CommandLine:
         self.options: dict[str, str] = {}
         self.positional: list[str] = []
         self.verb: str | None = None
+        self.verb_at = 0
 
     @property
     def root(self) -> str:
@@ -131,6 +133,7 @@ def parse(argv: Sequence[str]) -> CommandLine:
             at = _take(argv, at, GLOBAL_VALUES, line.global_options)
         else:
             line.verb = word
+            line.verb_at = at
             at += 1
     takes = VERB_VALUES.get(line.verb or "", frozenset())
     while at < len(argv):
@@ -152,3 +155,27 @@ def parse(argv: Sequence[str]) -> CommandLine:
 def _is_signal(line: CommandLine, word: str) -> bool:
     """True for `kill ID -9`, which is a signal and no option."""
     return line.verb == "kill" and bool(line.positional) and word[1:].isdigit()
+
+
+def with_bundle(line: CommandLine, path: str) -> list[str]:
+    """The words of `line` (create or run) with `path` as the bundle."""
+    words = line.argv
+    start = line.verb_at + 1
+    takes = VERB_VALUES.get(line.verb or "", frozenset())
+    kept = [*words[:start], "--bundle", path]
+    at = start
+    while at < len(words):
+        word = words[at]
+        if word == "--":
+            kept.extend(words[at:])
+            break
+        if len(word) < 2 or word[0] != "-":
+            kept.append(word)
+            at += 1
+            continue
+        option: dict[str, str] = {}
+        end = _take(words, at, takes, option)
+        if not option.keys() & {"bundle", "b"}:
+            kept.extend(words[at:end])
+        at = end
+    return kept

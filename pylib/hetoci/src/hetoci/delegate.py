@@ -60,6 +60,29 @@ def replace_us(host: Host, argv: Sequence[str]) -> int:
         raise DelegateError(f"cannot run {path}: {explain(error)}") from error
 
 
+def run(host: Host, argv: Sequence[str]) -> int:
+    """Run the delegate with `argv` and our own standard streams and inheritable descriptors,
+    and wait for it; its exit code (128 + N for signal N). SIGTERM and SIGINT meanwhile are
+    passed on to it."""
+    import signal
+
+    path = find(host)
+    try:
+        child = os.posix_spawn(host.path(path), [path, *argv], os.environ)
+    except OSError as error:
+        raise DelegateError(f"cannot run {path}: {explain(error)}") from error
+    former = {
+        number: signal.signal(number, lambda got, _frame: os.kill(child, got))
+        for number in (signal.SIGTERM, signal.SIGINT)
+    }
+    try:
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)
+    return code if code >= 0 else 128 - code
+
+
 def ask(host: Host, argv: Sequence[str]) -> tuple[int, bytes]:
     """Run the delegate with `argv`; its exit code and standard output. stderr is dropped."""
     path = find(host)

@@ -27,7 +27,7 @@ ARM_CORE = "remoteproc.name"
 
 #: What this runtime runs. Keys of other workloads are understood, checked, and then refused
 #: with a sentence that says so.
-WORKLOADS = ("firmware",)
+WORKLOADS = ("firmware", "accelerator")
 
 #: Keys that are refused although their workload runs: nothing acts on them yet.
 PLANNED = ("io.hetoci.firmware.clocks", "io.hetoci.firmware.endpoints")

@@ -53,10 +53,12 @@ def kind_of(host: Host, root: str, container: str) -> str | None:
 class Record:
     """A container's record. `data` is what is stored:
 
-    kind, id, root, bundle, rootfs, created (RFC 3339), annotations, hooks, core (instance),
-    coreName, staged (path) or null, attributes (sysfs values to put back), cgroup or null,
-    consoles, traces ([name, size] each), stopTimeout (s), creator and keeper ([pid, start time] or
-    null), committed (create has reported success).
+    of every kind: kind, id, root, bundle, rootfs, created (RFC 3339), annotations, creator ([pid,
+    start time]), committed (create has reported success);
+    of firmware: hooks, core (instance), coreName, attributes (sysfs values to put back), cgroup,
+    consoles, traces ([name, size] each), stopTimeout (s), keeper ([pid, start time] or null);
+    with accelerators: held (accelerate.facts of each), holder ([pid, start time, group] of the
+    program or null).
     """
 
     __slots__ = ("data", "directory", "host")
@@ -94,13 +96,17 @@ class Record:
         self.host.remove_tree(self.directory)
 
     def _alive(self, who: str) -> int:
-        pid, start = self.data.get(who) or (0, "")
+        pid, start, *_ = self.data.get(who) or (0, "")
         return pid if self.host.alive(pid, start) else 0
 
     @property
     def keeper(self) -> int:
         """The keeper's pid, 0 if it has ended."""
         return self._alive("keeper")
+
+    def _process(self) -> int:
+        """The container's pid: of its keeper, or of the delegate's process."""
+        return self.keeper or self._alive("holder")
 
     @property
     def being_created(self) -> bool:
@@ -145,7 +151,7 @@ class Record:
             "rootfs": self.data["rootfs"],
             "created": self.data["created"],
             "owner": "root",
-            "pid": self.keeper if now != STOPPED else 0,
+            "pid": self._process() if now != STOPPED else 0,
         }
         return state
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""start, state, kill, delete and the rest of what engines ask of a firmware container."""
+"""What engines ask of a firmware container, from create to delete."""
 
 from __future__ import annotations
 
@@ -8,15 +8,24 @@ import select
 import signal
 import sys
 
-from .. import cgroup, hooks, keeper, report, state
+from .. import bundle as bundles
+from .. import cgroup, execute, hooks, inventory, keeper, metadata, plan, report, state
 from ..backends import remoteproc
-from ..errors import HetociError, StateError, TeardownError, UsageError
+from ..errors import BundleError, HetociError, StateError, TeardownError, UsageError
+from .create import container_id
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
+    from ..bundle import Bundle
     from ..cmdline import CommandLine
+    from ..config import Config
     from ..host import Host
+    from ..model import Plan
+    from ..plan import Firmware
     from ..state import Record
+    from ..workloads import FirmwareWorkload
 
 #: Default action "ignore" (signal(7)): a core that handles no signals ignores them too.
 _IGNORED = frozenset((signal.SIGCHLD, signal.SIGURG, signal.SIGWINCH, signal.SIGCONT))
@@ -27,6 +36,93 @@ _MAX_SIGNAL = 64
 
 #: How long a keeper may take to end after SIGKILL: the kernel stops the core meanwhile, s.
 _LAST_RESORT = 10.0
+
+
+# create and plan
+
+
+def create(
+    host: Host, line: CommandLine, bundle: Bundle, settings: Config, workload: FirmwareWorkload
+) -> int:
+    """`create [options] ID`: afterwards the keeper waits for start."""
+    _create(host, line, bundle, settings, workload)
+    return 0
+
+
+def run(
+    host: Host, line: CommandLine, bundle: Bundle, settings: Config, workload: FirmwareWorkload
+) -> int:
+    """`run [--detach] ID`: the firmware's exit code."""
+    record = _create(host, line, bundle, settings, workload)
+    return run_created(host, line, record, detach=line.flag("detach", "d"))
+
+
+def plan_of(
+    host: Host, bundle: Bundle, settings: Config, workload: FirmwareWorkload
+) -> tuple[dict[str, Any], str]:
+    """What create and start would do: for `plan --json`, and in words."""
+    made = _make_plan(host, bundle, settings, workload)[0]
+    return made.to_json(), _prose(made)
+
+
+def _prose(result: Plan) -> str:
+    core = result.candidates[0]
+    lines = [f"firmware {result.workload.path} on core {core.name} ({core.instance})"]
+    for number, step in enumerate(result.steps, 1):
+        details = ", ".join(f"{key} {value}" for key, value in step.details.items())
+        lines.append(f"  {number}. {step.op} {step.device} ({details})")
+    if len(result.candidates) > 1:
+        others = ", ".join(c.name for c in result.candidates[1:])
+        lines.append(f"if another container takes it first: {others}")
+    for other, reasons in result.refused:
+        lines.append(f"not {other.name}: {'; '.join(reasons)}")
+    return "\n".join(lines) + "\n"
+
+
+def _create(
+    host: Host, line: CommandLine, bundle: Bundle, settings: Config, workload: FirmwareWorkload
+) -> Record:
+    from . import reap
+
+    container = container_id(line)
+    reap.quick(host)
+    made, firmware, image = _make_plan(host, bundle, settings, workload)
+    return execute.create(host, line, container, bundle, made, firmware, image)
+
+
+def _make_plan(
+    host: Host, bundle: Bundle, settings: Config, workload: FirmwareWorkload
+) -> tuple[Plan, Firmware, bytes]:
+    """Read the firmware, check it against the board, and choose; changes nothing."""
+    image = _read_firmware(host, bundle, workload, settings.firmware_max_size)
+    firmware = plan.examine(image, workload.path)
+    return (
+        plan.make(workload, firmware, inventory.cores(host), settings.cores),
+        firmware,
+        image,
+    )
+
+
+def _read_firmware(host: Host, bundle: Bundle, workload: FirmwareWorkload, limit: int) -> bytes:
+    if bundle.rootfs is None:
+        raise BundleError(f"{bundle.path}/config.json has no root.path")
+    try:
+        image = bundles.read_inside(host, bundle.rootfs, workload.path, limit)
+    except FileNotFoundError:
+        raise BundleError(
+            f"firmware {workload.path} does not exist in the image",
+            hint=f"set {metadata.FIRMWARE} to the ELF file's path in the image",
+        ) from None
+    if workload.digest:
+        import hashlib
+
+        actual = "sha256:" + hashlib.sha256(image).hexdigest()
+        if actual != workload.digest:
+            raise BundleError(
+                f"firmware {workload.path} has the digest {actual}, the metadata says"
+                f" {workload.digest}"
+            )
+    return image
 
 
 def _record(host: Host, line: CommandLine) -> Record:
@@ -275,6 +371,24 @@ def update(host: Host, line: CommandLine) -> int:
     container from time to time; a core's own are fixed by the hardware."""
     _record(host, line)
     return 0
+
+
+# for `hetoci ps`
+
+
+def status(_host: Host, record: Record) -> str:
+    """The OCI status now."""
+    return record.status()
+
+
+def hardware(record: Record) -> dict[str, Any]:
+    """What the container has, for `hetoci ps --json`."""
+    return {
+        "devices": [record.data["coreName"]],
+        "core": record.core,
+        "coreName": record.data["coreName"],
+        "firmware": record.data["firmware"],
+    }
 
 
 #: The verbs of a firmware container; the delegate has none of them.

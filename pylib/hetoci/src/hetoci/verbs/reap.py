@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import sys
 
-from .. import cgroup, claims, state
+from .. import backends, cgroup, claims, state, verbs
 from ..backends import remoteproc
 from ..errors import DeviceBusy, HetociError, TeardownError
 from ..host import explain
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from ..cmdline import CommandLine
     from ..host import Host
+    from ..state import Record
 
 
 def reap(host: Host, line: CommandLine) -> int:
@@ -47,24 +48,66 @@ def sweep(host: Host, *, thorough: bool) -> tuple[list[str], list[str]]:
     failures: list[str] = []
     attributes: dict[str, Mapping[str, str]] = {}
     for record in list(state.records(host)):
-        if record.keeper or record.being_created:
-            continue
-        attributes[record.core] = record.data["attributes"]
         orphaned = thorough and not host.exists(record.data["bundle"])
-        if record.abandoned or orphaned:
-            failures += free_core(host, record.core, record.data["attributes"])
-            if record.data["cgroup"]:
-                cgroup.remove(host, record.data["cgroup"])
-            record.remove()
-            done.append(f"forgot container {record.id}, which nobody owns")
+        try:
+            if record.kind == "firmware":
+                said = _firmware(host, record, attributes, orphaned=orphaned)
+            else:
+                said = verbs.load(record.kind).reap(host, record, orphaned=orphaned)
+        except TeardownError as error:
+            failures += error.failures
+            continue
+        if said:
+            done.append(said)
+    _free_cores(host, attributes, done, failures)
+    _free_fabrics(host, done, failures)
+    done += _remove_leftovers(host)
+    return done, failures
+
+
+def _firmware(
+    host: Host, record: Record, attributes: dict[str, Mapping[str, str]], *, orphaned: bool
+) -> str:
+    if record.keeper or record.being_created:
+        return ""
+    attributes[record.core] = record.data["attributes"]
+    if not (record.abandoned or orphaned):
+        return ""
+    failures = free_core(host, record.core, record.data["attributes"])
+    if record.data["cgroup"]:
+        cgroup.remove(host, record.data["cgroup"])
+    record.remove()
+    if failures:
+        raise TeardownError(failures)
+    return f"forgot container {record.id}, which nobody owns"
+
+
+def _free_cores(
+    host: Host, attributes: Mapping[str, Mapping[str, str]], done: list[str], failures: list[str]
+) -> None:
     for instance in _ours(host):
         if claims.holder_of(host, f"remoteproc.{instance}") is None:
             trouble = free_core(host, instance, attributes.get(instance, {}))
             failures += trouble
             if not trouble:
                 done.append(f"freed core {instance}")
-    done += _remove_leftovers(host)
-    return done, failures
+
+
+def _free_fabrics(host: Host, done: list[str], failures: list[str]) -> None:
+    """Regions and slots with something of ours in them that nobody holds."""
+    for _, backend in backends.fabrics(host):
+        for key in backend.leftovers(host):
+            try:
+                claim = claims.take_back(host, key, "", "")
+            except DeviceBusy:
+                continue
+            try:
+                backend.clear(host, key)
+                done.append(f"emptied {key.removeprefix('fpga.')}")
+            except HetociError as error:
+                failures.append(str(error))
+            finally:
+                claim.give_up()
 
 
 def _ours(host: Host) -> list[str]:

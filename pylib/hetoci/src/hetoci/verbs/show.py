@@ -6,8 +6,9 @@ from __future__ import annotations
 import os
 import sys
 
-from .. import bundle, config, delegate, inventory, state
+from .. import assign, bundle, config, delegate, inventory, state, verbs
 from ..errors import DelegateError, UsageError
+from ..fabric import REGION
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,8 +16,9 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ..cmdline import CommandLine
+    from ..fabric import Fabric
     from ..host import Host
-    from ..model import Core, Plan
+    from ..model import Core, MemoryRange
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -50,15 +52,23 @@ def _size(count: int) -> str:
 def devices(host: Host, line: CommandLine) -> int:
     """`devices [--json]`: what the board has, its state, who holds it."""
     cores = inventory.cores(host)
+    fabrics = inventory.fabrics(host, config.load(host).part)
     if _as_json(line):
-        _print_json([core.to_json() for core in cores])
+        _print_json([c.to_json() for c in cores] + [f.to_json() for f in fabrics])
         return 0
-    if not cores:
-        sys.stdout.write("This board has no remote cores (/sys/class/remoteproc is empty).\n")
+    if not cores and not fabrics:
+        sys.stdout.write(
+            "This board has no remote cores (/sys/class/remoteproc is empty) and no"
+            " programmable logic (/sys/class/fpga_region is empty).\n"
+        )
         return 0
     rows = [
         (core.instance, core.name, core.type.title, core.state, _memory(core), _holder(core))
         for core in cores
+    ]
+    rows += [
+        (f.instance, f.name, f.kind, _content(f), _sizes(f.memory), _fabric_holder(f))
+        for f in fabrics
     ]
     sys.stdout.write(table(("DEVICE", "NAME", "TYPE", "STATE", "MEMORY", "HELD BY"), rows))
     return 0
@@ -67,7 +77,26 @@ def devices(host: Host, line: CommandLine) -> int:
 def _memory(core: Core) -> str:
     if core.memory is None:
         return "known to its driver"
-    return ", ".join(f"{m.name} {_size(m.end - m.first)}" for m in core.memory if m.loadable)
+    return _sizes([m for m in core.memory if m.loadable])
+
+
+def _sizes(memory: Sequence[MemoryRange]) -> str:
+    return ", ".join(f"{m.name} {_size(m.end - m.first)}" for m in memory) or "-"
+
+
+def _content(fabric: Fabric) -> str:
+    """What is in a region or slot; files staged by hetoci have names that say no more."""
+    if not fabric.design or fabric.ours:
+        return fabric.state
+    return f"{fabric.state}: {fabric.design}"
+
+
+def _fabric_holder(fabric: Fabric) -> str:
+    if fabric.holder is not None:
+        return str(fabric.holder)
+    if fabric.kind == REGION and fabric.design and fabric.shell:
+        return f"shell {fabric.shell}"
+    return "free" if assign.occupied(fabric) is None else "somebody else"
 
 
 def _holder(core: Core) -> str:
@@ -85,54 +114,65 @@ def plan(host: Host, line: CommandLine) -> int:
         raise UsageError("plan needs the path of a bundle")
     found = bundle.load(host, os.path.abspath(path))
     settings = config.load(host)
-    workload = create.firmware_only(create.workload_of(host, found, settings))
+    workload = create.workload_of(host, found, settings)
     if workload is None:
         answer = {"workload": "linux", "delegate": delegate.find(host), "steps": []}
         _print_json(answer) if _as_json(line) else sys.stdout.write(
             f"plain container: handed to {answer['delegate']} as it is\n"
         )
         return 0
-    result, _firmware, _image = create.make_plan(host, found, settings, workload)
-    _print_json(result.to_json()) if _as_json(line) else sys.stdout.write(_prose(result))
+    value, words = verbs.load(workload.kind).plan_of(host, found, settings, workload)
+    _print_json(value) if _as_json(line) else sys.stdout.write(words)
     return 0
 
 
-def _prose(result: Plan) -> str:
-    core = result.candidates[0]
-    lines = [f"firmware {result.workload.path} on core {core.name} ({core.instance})"]
-    for number, step in enumerate(result.steps, 1):
-        details = ", ".join(f"{key} {value}" for key, value in step.details.items())
-        lines.append(f"  {number}. {step.op} {step.device} ({details})")
-    if len(result.candidates) > 1:
-        others = ", ".join(c.name for c in result.candidates[1:])
-        lines.append(f"if another container takes it first: {others}")
-    for other, reasons in result.refused:
-        lines.append(f"not {other.name}: {'; '.join(reasons)}")
-    return "\n".join(lines) + "\n"
+#: Annotations in which engines give their own name of a container, and of its pod.
+_NAMES = (
+    ("io.kubernetes.cri.sandbox-name", "io.kubernetes.cri.container-name"),
+    ("io.kubernetes.pod.name", "io.kubernetes.container.name"),
+    ("", "io.podman.annotations.container-name"),
+    ("", "nerdctl/name"),
+)
 
 
-def _container(record: state.Record) -> dict[str, Any]:
-    now = record.state()
+def _engines_name(annotations: dict[str, Any]) -> str:
+    for pod, container in _NAMES:
+        words = [str(annotations[key]) for key in (pod, container) if annotations.get(key)]
+        if container in annotations:
+            return "/".join(words)
+    return ""
+
+
+def _container(host: Host, record: state.Record) -> dict[str, Any]:
+    kind = verbs.load(record.kind)
     return {
-        **now,
+        **record.state(kind.status(host, record)),
+        "kind": record.kind,
         "root": record.data["root"],
-        "core": record.data["core"],
-        "coreName": record.data["coreName"],
-        "firmware": record.data["firmware"],
+        "name": _engines_name(record.data["annotations"]),
+        **kind.hardware(record),
     }
 
 
 def ps_all(host: Host, line: CommandLine) -> int:
-    """`ps-all [--json]`: the firmware containers of all engines."""
-    containers = [_container(record) for record in state.records(host)]
+    """`ps [--json]`, `ps-all`: all containers of hetoci's, of all engines."""
+    containers = [_container(host, record) for record in state.records(host)]
     if _as_json(line):
         _print_json(containers)
         return 0
     rows = [
-        (c["id"], c["status"], str(c["pid"] or "-"), c["coreName"], c["firmware"], c["created"])
+        (
+            c["id"],
+            c["name"] or "-",
+            c["kind"],
+            c["status"],
+            str(c["pid"] or "-"),
+            ", ".join(c["devices"]),
+            c["created"],
+        )
         for c in containers
     ]
-    header = ("CONTAINER", "STATUS", "PID", "CORE", "FIRMWARE", "CREATED")
+    header = ("CONTAINER", "NAME", "KIND", "STATUS", "PID", "HARDWARE", "SINCE")
     sys.stdout.write(table(header, rows))
     return 0
 

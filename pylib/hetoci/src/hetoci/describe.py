@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: MIT
+"""What a container is told of its devices: names in /dev/hetoci, and the description
+(docs/spec/devices.md, 1 and 3; docs/spec/schema/devices.schema.json)."""
+
+from __future__ import annotations
+
+from .errors import FpgaError
+from .inject import Device
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from .accelerate import Prepared
+    from .designs import DesignNode, DeviceFile
+
+DIRECTORY = "/dev/hetoci"
+SPEC_VERSION = "1.0"
+
+
+def all_of(prepared: Sequence[Prepared]) -> tuple[list[Device], dict[str, Any]]:
+    """The device files of all accelerators, and the description of them.
+
+    Raises FpgaError for devices that cannot be named without doubt.
+    """
+    devices: list[Device] = []
+    entries = []
+    for accelerator in prepared:
+        made, entry = _one(accelerator)
+        devices += made
+        entries.append(entry)
+    return devices, {"specVersion": SPEC_VERSION, "devices": entries}
+
+
+def _one(accelerator: Prepared) -> tuple[list[Device], dict[str, Any]]:
+    fabric, content = accelerator.fabric, accelerator.content
+    devices = []
+    nodes = []
+    for number, node in enumerate(accelerator.nodes):
+        name = accelerator.request.name + (f".{node.name}" if number else "")
+        for path, file in _named(name, node):
+            devices.append(Device(path, file.type, file.major, file.minor))
+            nodes.append(_node(node, path, file))
+    entry: dict[str, Any] = {
+        "name": accelerator.request.name,
+        "kind": "accelerator",
+        "slot": fabric.name,
+        "bitstream": {"path": content.bitstream_path, "digest": content.bitstream_digest},
+        "clocks": fabric.clocks,
+        "nodes": nodes,
+    }
+    for key, value in (("shell", fabric.shell), ("part", fabric.part)):
+        if value:
+            entry[key] = value
+    return devices, entry
+
+
+def _named(name: str, node: DesignNode) -> list[tuple[str, DeviceFile]]:
+    """Paths in the container; the first file of a node has the node's name."""
+    files = sorted(node.files, key=lambda file: (file.class_name != "uio", file.class_name))
+    found = []
+    for number, file in enumerate(files):
+        path = f"{DIRECTORY}/{name}" + (f".{file.class_name}" if number else "")
+        if number and file.class_name == files[number - 1].class_name:
+            raise FpgaError(
+                f"node {node.full_name} has two device files of class {file.class_name},"
+                " which cannot be told apart"
+            )
+        found.append((path, file))
+    return found
+
+
+def _node(node: DesignNode, path: str, file: DeviceFile) -> dict[str, Any]:
+    return {
+        "node": node.name,
+        "path": path,
+        "type": file.type,
+        "major": file.major,
+        "minor": file.minor,
+        "access": "rw",
+        "class": file.class_name,
+        "compatible": list(node.compatible),
+        "windows": [{"address": hex(address), "size": size} for address, size in node.windows],
+        "interrupts": node.interrupts,
+    }

@@ -1,0 +1,293 @@
+# SPDX-License-Identifier: MIT
+"""Containers with accelerators: the delegate runs the program, we give it its devices.
+
+Only create, run, delete and state are ours; every other verb is the delegate's.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from .. import accelerate, cgroup, claims, delegate, describe, inject, inventory, shells, state
+from ..cmdline import with_bundle
+from ..errors import BundleError, TeardownError
+from ..model import UNLOCKED, Holder, Step
+from .create import container_id
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from ..accelerate import Prepared
+    from ..bundle import Bundle
+    from ..claims import Claim
+    from ..cmdline import CommandLine
+    from ..config import Config
+    from ..host import Host
+    from ..state import Record
+    from ..workloads import AcceleratorWorkload
+
+
+# create and run
+
+
+def create(
+    host: Host, line: CommandLine, bundle: Bundle, settings: Config, workload: AcceleratorWorkload
+) -> int:
+    """`create [options] ID`: program, then have the delegate create the container."""
+    record, taken = _prepare(host, line, bundle, settings, workload)
+    try:
+        code = delegate.run(host, with_bundle(line, f"{record.directory}/bundle"))
+        host.checkpoint("create:delegated")
+        if code == 0:
+            _hand_over(host, line, record, taken)
+            return 0
+    except BaseException:
+        _forget(host, record, taken)
+        raise
+    _forget(host, record, taken)
+    return code
+
+
+def run(
+    host: Host, line: CommandLine, bundle: Bundle, settings: Config, workload: AcceleratorWorkload
+) -> int:
+    """`run [options] ID`: as create, then to the program's end; with --detach until it runs."""
+    record, taken = _prepare(host, line, bundle, settings, workload)
+    try:
+        code = delegate.run(host, with_bundle(line, f"{record.directory}/bundle"))
+        if code == 0 and line.flag("detach", "d"):
+            _hand_over(host, line, record, taken)
+            return 0
+    except BaseException:
+        _forget(host, record, taken)
+        raise
+    _forget(host, record, taken)
+    return code
+
+
+def _prepare(
+    host: Host, line: CommandLine, bundle: Bundle, settings: Config, workload: AcceleratorWorkload
+) -> tuple[Record, list[Claim]]:
+    """Claimed, programmed, recorded, and a bundle for the delegate; or nothing of it."""
+    from . import reap
+
+    container = container_id(line)
+    rootfs = _rootfs(bundle)
+    reap.quick(host)
+    me = Holder(container, line.root, os.getpid(), host.start_time(os.getpid()) or "")
+    made: list[Record] = []
+
+    def note(held: list[dict[str, Any]]) -> None:
+        facts = {
+            "kind": workload.kind,
+            "bundle": bundle.path,
+            "rootfs": rootfs,
+            "created": host.now(),
+            "annotations": bundle.annotations,
+            "creator": (me.pid, me.start),
+            "holder": None,
+            "held": held,
+            "committed": False,
+        }
+        made.append(state.create(host, line.root, container, facts))
+        host.checkpoint("create:recorded")
+
+    try:
+        prepared, taken = accelerate.prepare(
+            host, rootfs, settings, workload.accelerators, me, note
+        )
+    except BaseException:
+        for record in made:
+            record.remove()
+        raise
+    (record,) = made
+    try:
+        _write_bundle(host, bundle, record, prepared)
+    except BaseException:
+        _forget(host, record, taken)
+        raise
+    return record, taken
+
+
+def _rootfs(bundle: Bundle) -> str:
+    if bundle.rootfs is None:
+        raise BundleError(f"{bundle.path}/config.json has no root.path")
+    return bundle.rootfs
+
+
+def _write_bundle(host: Host, bundle: Bundle, record: Record, prepared: list[Prepared]) -> None:
+    """The delegate's bundle: config.json with the devices, and their description."""
+    from json import dumps
+
+    devices, description = describe.all_of(prepared)
+    where = f"{record.directory}/devices.json"
+    config = inject.edited(bundle, devices, where)
+    host.put(where, (dumps(description, indent=2) + "\n").encode(), 0o444)
+    host.make_directory(f"{record.directory}/bundle")
+    host.put(f"{record.directory}/bundle/config.json", dumps(config).encode())
+    host.checkpoint("create:bundle")
+
+
+def _hand_over(host: Host, line: CommandLine, record: Record, taken: list[Claim]) -> None:
+    """Bind the claims to the container's process instead of this one."""
+    pid = _container_pid(host, line, record)
+    start = host.start_time(pid) or ""
+    group = cgroup.of_process(host, pid)
+    if group in ("", cgroup.of_process(host, os.getpid())):
+        group = UNLOCKED
+    holder = Holder(record.id, line.root, pid, start, group)
+    record.data["holder"] = (pid, start, group)
+    record.save()
+    for claim in taken:
+        claim.hand_over(holder)
+    host.checkpoint("create:handed-over")
+    record.data["committed"] = True
+    record.save()
+    host.checkpoint("create:committed")
+
+
+def _container_pid(host: Host, line: CommandLine, record: Record) -> int:
+    path = line.value("pid-file")
+    text = host.text(path) if path else None
+    if text and text.isdecimal():
+        return int(text)
+    pid = _delegates_state(host, record).get("pid")
+    return pid if isinstance(pid, int) else 0
+
+
+def _delegates_state(host: Host, record: Record) -> dict[str, Any]:
+    """What the delegate says of the container; {} if it knows none."""
+    from json import loads
+
+    root = record.data["root"]
+    words = ["--root", root] if root else []
+    code, text = delegate.ask(host, [*words, "state", record.id])
+    try:
+        found = loads(text) if code == 0 else {}
+    except ValueError:
+        found = {}
+    return found if isinstance(found, dict) else {}
+
+
+def _forget(host: Host, record: Record, taken: list[Claim]) -> None:
+    """Undo what `_prepare` did while its claims are still ours; failures stay for reap."""
+    accelerate.undo(host, record.data["held"], taken)
+    record.remove()
+
+
+# state, delete
+
+
+def show_state(host: Host, line: CommandLine) -> int:
+    """`state ID`: the delegate's, with the bundle that the engine gave."""
+    record = state.load(host, line.root, line.positional[0])
+    found = _delegates_state(host, record)
+    if not found:
+        return delegate.replace_us(host, line.argv)
+    from json import dumps
+
+    found["bundle"] = record.data["bundle"]
+    sys.stdout.write(dumps(found, indent=2) + "\n")
+    return 0
+
+
+def status(host: Host, record: Record) -> str:
+    """The OCI status now; stopped if the delegate has no such container any more."""
+    return str(_delegates_state(host, record).get("status", state.STOPPED))
+
+
+def delete(host: Host, line: CommandLine) -> int:
+    """`delete [--force] ID`: the delegate's part first, then the devices are given back."""
+    record = state.load(host, line.root, line.positional[0])
+    code = delegate.run(host, line.argv) if _delegates_state(host, record) else 0
+    if code:
+        return code
+    host.checkpoint("delete:delegated")
+    failures = give_back(host, record)
+    host.checkpoint("delete:given-back")
+    record.remove()
+    if failures:
+        raise TeardownError(failures)
+    return 0
+
+
+def give_back(host: Host, record: Record) -> list[str]:
+    """Return the devices of a container that has ended; what failed, in sentences."""
+    return accelerate.give_back(host, record.data["held"], record.id, record.data["root"])
+
+
+def reap(host: Host, record: Record, *, orphaned: bool) -> str:
+    """Give back what the container has, if nothing of it lives; what was done, "" for nothing.
+
+    orphaned: the bundle is gone, so the engine will never ask for the container again.
+    """
+    if record.being_created:
+        return ""
+    pid, start, group = record.data["holder"] or (0, "", UNLOCKED)
+    abandoned = not record.data["committed"]
+    if not abandoned and claims.lives(host, Holder(record.id, "", pid, start, group)):
+        return ""
+    if abandoned or orphaned:
+        root = record.data["root"]
+        words = ["--root", root] if root else []
+        delegate.ask(host, [*words, "delete", "--force", record.id])
+    failures = give_back(host, record)
+    if failures:
+        raise TeardownError(failures)
+    if abandoned or orphaned:
+        record.remove()
+        return f"forgot container {record.id}, which nobody owns"
+    return ""
+
+
+# plan
+
+
+def plan_of(
+    host: Host, bundle: Bundle, settings: Config, workload: AcceleratorWorkload
+) -> tuple[dict[str, Any], str]:
+    """What create and start would do: for `plan --json`, and in words."""
+    requests = workload.accelerators
+    fabrics = inventory.fabrics(host, settings.part)
+    load = shells.needed(host, settings, requests, fabrics)
+    if load is None:
+        placement, _ = accelerate.place(host, _rootfs(bundle), settings, requests)
+        devices = placement.to_json()
+        steps = placement.steps()
+    else:
+        shell, region = load
+        devices = {r.name: {"candidates": list(shell.slots), "refused": []} for r in requests}
+        steps = [Step("claim", region.name), Step("load", region.name, shell=shell.path)]
+    steps.append(Step("start", "delegate", path=delegate.find(host)))
+    value = {
+        "workload": workload.kind,
+        "devices": devices,
+        "steps": [step.to_json() for step in steps],
+    }
+    return value, _prose(value, bool(load))
+
+
+def _prose(value: dict[str, Any], after_load: bool) -> str:
+    lines = ["a Linux program with accelerators " + ", ".join(value["devices"])]
+    for number, step in enumerate(value["steps"], 1):
+        details = [f"{k} {v}" for k, v in step.items() if k not in ("op", "device")]
+        words = f" ({', '.join(details)})" if details else ""
+        lines.append(f"  {number}. {step['op']} {step['device']}{words}")
+    if after_load:
+        lines.append("  then as planned once the shell's slots are there")
+    for name, device in value["devices"].items():
+        if len(device["candidates"]) > 1:
+            lines.append(f"{name} could go to: {', '.join(device['candidates'])}")
+        for other in device["refused"]:
+            lines.append(f"{name} not to {other['device']}: {'; '.join(other['reasons'])}")
+    return "\n".join(lines) + "\n"
+
+
+def hardware(record: Record) -> dict[str, Any]:
+    """What the container has, for `hetoci ps --json`."""
+    return {"devices": [entry["name"] for entry in record.data["held"]]}
+
+
+VERBS = {"state": show_state, "delete": delete}

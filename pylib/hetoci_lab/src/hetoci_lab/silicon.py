@@ -6,10 +6,6 @@ from pathlib import Path
 from hetoci_lab import paths, run
 from hetoci_lab.devicetree import VBOARD, compile_tree
 
-SLOTS = 4
-SLOT_REGS = 0xFFFC0000
-SLOT_REGS_STRIDE = 0x1000
-
 
 def sources() -> list[Path]:
     """Return the files and folders that what is built here depends on."""
@@ -36,24 +32,15 @@ def build(folder: Path, log: Path) -> None:
     _make(vboard / "pl", folder, "arm-none-eabi-", log)
     compile_tree(vboard / "dts/pl-shell.dtso", folder / "pl-shell.dtbo", {}, log)
     for design in designs():
-        for slot in range(SLOTS):
-            source = paths.tree() / f"recipes/pl-{design}/src"
-            _make(source, folder, "arm-none-eabi-", log, f"SLOT={slot}")
-            defines = {
-                "PL_SLOT": f"slot{slot}",
-                "PL_SLOT_NUMBER": str(slot),
-                "PL_SLOT_UNIT": f"{SLOT_REGS + slot * SLOT_REGS_STRIDE:x}",
-                "PL_DESIGN": design,
-            }
-            overlay = folder / f"{design}-slot{slot}.dtbo"
-            compile_tree(vboard / "dts/pl-slot.dtso", overlay, defines, log)
+        source = paths.tree() / f"recipes/pl-{design}/src"
+        _make(source, folder, "arm-none-eabi-", log, "all", "overlays")
 
 
 def _make(source: Path, folder: Path, cross: str, log: Path, *more: str) -> None:
-    work = folder / "objects" / "-".join([source.parent.name, source.name, *more])
+    work = folder / "objects" / "-".join([source.parent.name, source.name])
     work.mkdir(parents=True, exist_ok=True)
     command: list[str | Path] = ["make", "-C", source, f"CROSS_COMPILE={cross}", f"O={work}", *more]
     run.logged(command, log)
-    for pattern in ("*.elf", "*.bit.bin"):
+    for pattern in ("*.elf", "*.bit.bin", "*.dtbo"):
         for made in work.glob(pattern):
             (folder / made.name).write_bytes(made.read_bytes())

@@ -4,8 +4,10 @@
 #   DESIGN_VERSION  MAJOR.MINOR
 #   SOURCES         C files, relative to the including Makefile
 # make [O=outdir] [SLOT=n]: $(O)/$(DESIGN)-slot<n>.bit.bin, for every slot without SLOT.
+# make ... overlays: $(O)/$(DESIGN)-slot<n>.dtbo, needs dtc.
 CROSS_COMPILE ?= arm-none-eabi-
 PYTHON ?= python3
+DTC ?= dtc
 O ?= build
 SLOT ?= 0 1 2 3
 
@@ -26,8 +28,9 @@ PL_LDFLAGS := -nostdlib -static -Wl,--build-id=none -Wl,-z,max-page-size=4 \
 MKBITSTREAM := $(PYTHON) $(PL)/mkbitstream.py make
 PL_OBJECTS := $(addprefix $(O)/$(DESIGN)/,$(SOURCES:.c=.o) accelerator.o mem.o)
 
-.PHONY: all clean
+.PHONY: all clean overlays
 all: $(foreach n,$(SLOT),$(O)/$(DESIGN)-slot$(n).bit.bin)
+overlays: $(foreach n,$(SLOT),$(O)/$(DESIGN)-slot$(n).dtbo)
 
 $(O)/$(DESIGN)/%.o: $(SRC)/%.c $(PL_HEADERS)
 	@mkdir -p $(@D)
@@ -48,6 +51,21 @@ $(O)/$(DESIGN)-slot%.elf: $(PL_OBJECTS) $(PL)/slot.ld
 
 $(O)/$(DESIGN)-slot%.bit.bin: $(O)/$(DESIGN)-slot%.elf $(PL)/mkbitstream.py
 	$(MKBITSTREAM) $< -o $@ --name $(DESIGN) --version $(DESIGN_VERSION) --shell-id $(PL_SHELL_ID)
+
+# Slot n's window is at VB_SLOT_REGS_BASE + n * VB_REGS_SIZE.
+$(O)/$(DESIGN)-slot%.dts: $(PL)/../dts/pl-slot.dtso $(PL)/../include/vboard.h
+	@mkdir -p $(@D)
+	$(CROSS_COMPILE)gcc -E -P -nostdinc -undef -D__DTS__ -x assembler-with-cpp -I$(PL)/../include \
+		-DPL_SLOT=slot$* -DPL_SLOT_NUMBER=$* -DPL_DESIGN=$(DESIGN) \
+		-DPL_SLOT_UNIT=$$(printf %x $$(($(call vb_number,VB_SLOT_REGS_BASE) + $* * $(call vb_number,VB_REGS_SIZE)))) \
+		-o $@ $<
+
+# A warning is an error. dtc cannot see the interrupt parent that an overlay's nodes inherit.
+$(O)/%.dtbo: $(O)/%.dts
+	$(DTC) -@ -Wno-interrupts_property -I dts -O dtb -o $@.tmp $< 2>$@.said || { cat $@.said >&2; exit 1; }
+	@! grep . $@.said >&2
+	@rm $@.said
+	mv $@.tmp $@
 
 clean:
 	rm -rf $(O)

@@ -190,7 +190,10 @@ def _images(found: dict[str, Path]) -> Path:
     key = cache.digest_of(
         [
             recipes,
-            paths.tree() / devicetree.VBOARD / "include",
+            *(
+                paths.tree() / devicetree.VBOARD / part
+                for part in ("common", "dts", "include", "pl")
+            ),
             busybox,
             cache.code(MODULES / "images.py"),
             _compilers(),

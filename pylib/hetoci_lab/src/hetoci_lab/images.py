@@ -17,20 +17,17 @@ def recipes() -> list[Path]:
 def build(folder: Path, busybox: Path, log: Path) -> None:
     """Build every recipe into NAME.oci.tar; contexts get what their Containerfile copies.
 
-    Each build context is a copy of the recipe plus build/ (what its src/Makefile makes) and, for
-    Linux images, rootfs/ with Debian's busybox.
+    Each build context is a copy of the recipe plus build/ (what its Makefile makes) and, for
+    images with a shell, rootfs/ with Debian's busybox.
     """
     for recipe in recipes():
         context = folder / "context" / recipe.name
         shutil.copytree(recipe, context)
-        if (recipe / "src/Makefile").is_file():
-            target: list[str | Path] = [
-                "make",
-                "-C",
-                recipe / "src",
-                "CROSS_COMPILE=arm-none-eabi-",
-            ]
-            run.logged([*target, f"O={context}/build"], log)
+        # app/ calls the src/ of the accelerators that it brings.
+        for source in (recipe / "app", recipe / "src"):
+            if (source / "Makefile").is_file():
+                run.logged(["make", "-C", source, f"O={context}/build"], log)
+                break
         if "rootfs/" in (recipe / "Containerfile").read_text():
             debian.unpack(busybox, context / "rootfs", log)
         run.logged(["sh", paths.tree() / BUILD, context, folder], log)

@@ -335,14 +335,17 @@ def scrub(host: Host, fabric: Fabric, nodes: Sequence[DesignNode]) -> None:
 
 
 def _devices(host: Host, fabric: Fabric) -> Iterator[str]:
-    """sysfs directories of the devices made of nodes below the region, without regions."""
+    """sysfs directories of the devices made of nodes below the region, without those of regions
+    in it: children of the region's own platform device (of_platform_notify())."""
     base = devicetree.BASE + fabric.place + "/"
-    below = [host.resolve(f"{REGIONS}/{fabric.instance}")]
+    below = [host.resolve(f"{REGIONS}/{fabric.instance}/device")]
     while below:
         directory = below.pop()
         for name in host.subdirectories(directory):
             device = f"{directory}/{name}"
-            node = host.resolve(f"{device}/of_node") if host.exists(f"{device}/of_node") else ""
-            if node.startswith(base) and not host.exists(f"{device}/compat_id"):
+            node = host.resolve(f"{device}/of_node")
+            if not node.startswith(base) or not host.exists(f"{device}/subsystem"):
+                continue
+            if COMPATIBLE not in devicetree.strings(host, node, "compatible"):
                 yield device
                 below.append(device)

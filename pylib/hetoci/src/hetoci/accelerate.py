@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from .claims import Claim
     from .config import Config
     from .designs import DesignNode
+    from .endpoints import Found
     from .fabric import Fabric
     from .host import Host
     from .model import Holder
@@ -195,17 +196,21 @@ def prepare(
     holder: Holder,
     note: Callable[[list[dict[str, Any]]], None],
     *,
+    endpoints: Sequence[Found] = (),
     with_nodes: bool = True,
 ) -> tuple[list[Prepared], list[Claim]]:
     """Claim a slot for each of `requests` and program it; (what there is now, claims).
 
     note: called with what `give_back` needs, once claimed and before anything changes.
-    with_nodes: have Linux here drive the devices; else only the logic is programmed. Raises
-    HetociError; then nothing is claimed and nothing of it is left.
+    endpoints: claimed and opened as well. with_nodes: have Linux here drive the devices; else
+    only the logic is programmed. Raises HetociError; then nothing is claimed and nothing of it
+    is left.
     """
     shells.ensure(host, settings, requests, holder)
-    placement, contents, taken = _claim(host, rootfs, settings, requests, holder)
+    others = [endpoint.key for endpoint in endpoints]
+    placement, contents, taken = _claim(host, rootfs, settings, requests, holder, others)
     held = [facts(fabric) for fabric in placement.chosen.values()]
+    held += [endpoint.facts() for endpoint in endpoints]
     try:
         host.checkpoint("create:claimed")
         note(held)
@@ -214,6 +219,8 @@ def prepare(
             fabric = placement.chosen[request.name]
             done.append(_program(host, request, fabric, contents[request.name], with_nodes))
             host.checkpoint("create:programmed")
+        for endpoint in endpoints:
+            endpoint.open(host)
     except BaseException:
         undo(host, held, taken)
         raise
@@ -240,13 +247,15 @@ def _claim(
     settings: Config,
     requests: Sequence[AcceleratorRequest],
     holder: Holder,
+    others: Sequence[str],
 ) -> tuple[Placement, dict[str, Content], list[Claim]]:
-    """Place and claim; once more if another container was quicker (rule C3)."""
+    """Place and claim, with the claims `others`, all in one order (rule C2); once more if
+    another container was quicker (rule C3)."""
     for last in (False, True):
         placement, contents = place(host, rootfs, settings, requests)
         keys = {key for fabric in placement.chosen.values() for key in _keys(host, fabric)}
         try:
-            taken = claims.acquire_all(host, sorted(keys), holder)
+            taken = claims.acquire_all(host, [*keys, *others], holder)
         except DeviceBusy:
             if last:
                 raise

@@ -14,13 +14,16 @@ if TYPE_CHECKING:
 
     from .accelerate import Prepared
     from .designs import DesignNode, DeviceFile
+    from .endpoints import Found
 
 DIRECTORY = "/dev/hetoci"
 SPEC_VERSION = "1.0"
 
 
-def all_of(prepared: Sequence[Prepared]) -> tuple[list[Device], dict[str, Any]]:
-    """The device files of all accelerators, and the description of them.
+def all_of(
+    prepared: Sequence[Prepared], endpoints: Sequence[Found] = ()
+) -> tuple[list[Device], dict[str, Any]]:
+    """The device files of all accelerators and endpoints, and the description of them.
 
     Raises FpgaError for devices that cannot be named without doubt.
     """
@@ -30,6 +33,13 @@ def all_of(prepared: Sequence[Prepared]) -> tuple[list[Device], dict[str, Any]]:
         made, entry = _one(accelerator)
         devices += made
         entries.append(entry)
+    for endpoint in endpoints:
+        if endpoint.file is None:
+            continue
+        path = f"{DIRECTORY}/{endpoint.request.name}"
+        file = endpoint.file
+        devices.append(Device(path, file.type, file.major, file.minor))
+        entries.append({**endpoint.describe(), "nodes": [_endpoint(endpoint, path, file)]})
     return devices, {"specVersion": SPEC_VERSION, "devices": entries}
 
 
@@ -69,6 +79,18 @@ def _named(name: str, node: DesignNode) -> list[tuple[str, DeviceFile]]:
             )
         found.append((path, file))
     return found
+
+
+def _endpoint(endpoint: Found, path: str, file: DeviceFile) -> dict[str, Any]:
+    return {
+        "node": endpoint.channel.service,
+        "path": path,
+        "type": file.type,
+        "major": file.major,
+        "minor": file.minor,
+        "access": "rw",
+        "class": file.class_name,
+    }
 
 
 def _node(node: DesignNode, path: str, file: DeviceFile) -> dict[str, Any]:

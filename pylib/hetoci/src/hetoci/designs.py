@@ -76,31 +76,36 @@ def node_of(host: Host, device: str) -> DesignNode:
         devicetree.strings(host, node, "compatible"),
         windows,
         count,
-        list(_files(host, device)),
+        list(files_of(host, device)),
     )
 
 
-def _files(host: Host, device: str) -> Iterator[DeviceFile]:
-    """Device files of `device` and of class devices below it that have no node themselves."""
+def files_of(host: Host, device: str) -> Iterator[DeviceFile]:
+    """Device files of `device`: its own, and those of class devices below it that have no
+    device-tree node themselves."""
+    own = file_of(host, device)
+    if own is not None:
+        yield own
     for group in host.subdirectories(device):
         for name in host.subdirectories(f"{device}/{group}"):
             path = f"{device}/{group}/{name}"
-            numbers = host.text(f"{path}/dev")
-            if numbers is None or (
-                host.exists(f"{path}/of_node")
-                and host.resolve(f"{path}/of_node") != host.resolve(f"{device}/of_node")
-            ):
+            node = f"{path}/of_node"
+            if host.exists(node) and host.resolve(node) != host.resolve(f"{device}/of_node"):
                 continue
-            major, _, minor = numbers.partition(":")
-            class_name = host.resolve(f"{path}/subsystem").rpartition("/")[2]
-            yield DeviceFile(
-                "b" if class_name == "block" else "c",
-                int(major),
-                int(minor),
-                class_name,
-                _device_name(host, path),
-                path,
-            )
+            file = file_of(host, path)
+            if file is not None:
+                yield file
+
+
+def file_of(host: Host, path: str) -> DeviceFile | None:
+    """The device file of the device whose sysfs directory is `path`, None if it has none."""
+    numbers = host.text(f"{path}/dev")
+    if numbers is None:
+        return None
+    major, _, minor = numbers.partition(":")
+    class_name = host.resolve(f"{path}/subsystem").rpartition("/")[2]
+    kind = "b" if class_name == "block" else "c"
+    return DeviceFile(kind, int(major), int(minor), class_name, _device_name(host, path), path)
 
 
 def _device_name(host: Host, path: str) -> str:

@@ -113,6 +113,7 @@ def _facts(
         "consoles": list(plan.workload.consoles),
         "traces": [(t.name, t.size) for t in firmware.table.traces()] if firmware.table else [],
         "stopTimeout": plan.workload.stop_timeout,
+        "endpoints": list(plan.workload.endpoints),
         "creator": _me(host),
         "keeper": None,
         "committed": False,

@@ -21,6 +21,11 @@ RUN = "/run/hetoci"
 #: that uses asm-generic/ioctl.h (arm, arm64, riscv, x86).
 RPROC_SET_SHUTDOWN_ON_RELEASE = 0x4004B701
 
+#: linux/rpmsg.h: _IOW(0xb5, 1, struct rpmsg_endpoint_info) of 40 bytes, and _IO(0xb5, 2).
+RPMSG_CREATE_EPT = 0x4028B501
+RPMSG_DESTROY_EPT = 0xB502
+_RPMSG_ADDR_ANY = 0xFFFFFFFF
+
 
 class Host:
     """The machine we run on, seen below `root`.
@@ -174,6 +179,29 @@ class Host:
     def start_core(self, descriptor: int) -> None:
         """Have the remoteproc character device `descriptor` load its firmware and start."""
         os.write(descriptor, b"start")
+
+    def create_endpoint(self, control: str, name: str, address: int) -> None:
+        """Have the RPMsg control device `control` make a device called `name` that sends to
+        `address`, and receives at an address of the kernel's choice (uapi/linux/rpmsg.h)."""
+        import fcntl
+        import struct
+
+        info = struct.pack("=32sII", name.encode(), _RPMSG_ADDR_ANY, address)
+        descriptor = self.open(control, os.O_RDWR)
+        try:
+            fcntl.ioctl(descriptor, RPMSG_CREATE_EPT, info)
+        finally:
+            os.close(descriptor)
+
+    def destroy_endpoint(self, device: str) -> None:
+        """Remove the RPMsg endpoint `device` that `create_endpoint` made."""
+        import fcntl
+
+        descriptor = self.open(device, os.O_RDWR)
+        try:
+            fcntl.ioctl(descriptor, RPMSG_DESTROY_EPT)
+        finally:
+            os.close(descriptor)
 
     # processes
 

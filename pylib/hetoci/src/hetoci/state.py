@@ -56,7 +56,8 @@ class Record:
     of every kind: kind, id, root, bundle, rootfs, created (RFC 3339), annotations, creator ([pid,
     start time]), committed (create has reported success);
     of firmware: hooks, core (instance), coreName, attributes (sysfs values to put back), cgroup,
-    consoles, traces ([name, size] each), stopTimeout (s), keeper ([pid, start time] or null);
+    consoles, traces ([name, size] each), stopTimeout (s), endpoints, keeper ([pid, start
+    time] or null);
     with accelerators: held (accelerate.facts of each), holder ([pid, start time, group] of the
     program or null).
     """

@@ -43,18 +43,25 @@ GROUP = "hetoci.backends"
 #: Fabric backends of this package, in the order of the inventory.
 FABRICS = ("fpga",)
 
+#: Backends of this package that have no fabrics, but things to give back.
+OTHERS = ("rpmsg",)
+
 
 def fabrics(host: Host) -> Iterator[tuple[str, ModuleType]]:
     """(name, module) of every fabric backend."""
-    for name in FABRICS:
+    for name in (*FABRICS, *sorted(_entry_points(host))):
         yield name, load(host, name)
-    for name in sorted(_entry_points(host)):
-        yield name, load(host, name)
+
+
+def all_with_leftovers(host: Host) -> Iterator[ModuleType]:
+    """The modules that have `leftovers` and `clear`."""
+    for name in (*FABRICS, *OTHERS, *sorted(_entry_points(host))):
+        yield load(host, name)
 
 
 def load(host: Host, name: str) -> ModuleType:
-    """The backend called `name`. Raises ImportError if there is none."""
-    if name in FABRICS:
+    """The backend called `name`. Raises ImportError or KeyError if there is none."""
+    if name in FABRICS or name in OTHERS:
         return _module(f"{__name__}.{name}")
     return _module(_entry_points(host)[name])
 

@@ -9,7 +9,18 @@ from __future__ import annotations
 import os
 import sys
 
-from .. import accelerate, cgroup, claims, delegate, describe, inject, inventory, shells, state
+from .. import (
+    accelerate,
+    cgroup,
+    claims,
+    delegate,
+    describe,
+    endpoints,
+    inject,
+    inventory,
+    shells,
+    state,
+)
 from ..cmdline import with_bundle
 from ..errors import BundleError, TeardownError
 from ..model import UNLOCKED, Holder, Step
@@ -24,6 +35,7 @@ if TYPE_CHECKING:
     from ..claims import Claim
     from ..cmdline import CommandLine
     from ..config import Config
+    from ..endpoints import Found
     from ..host import Host
     from ..state import Record
     from ..workloads import AcceleratorWorkload
@@ -94,9 +106,10 @@ def _prepare(
         made.append(state.create(host, line.root, container, facts))
         host.checkpoint("create:recorded")
 
+    found = endpoints.find(host, workload.endpoints, bundle.annotations)
     try:
         prepared, taken = accelerate.prepare(
-            host, rootfs, settings, workload.accelerators, me, note
+            host, rootfs, settings, workload.accelerators, me, note, endpoints=found
         )
     except BaseException:
         for record in made:
@@ -104,7 +117,7 @@ def _prepare(
         raise
     (record,) = made
     try:
-        _write_bundle(host, bundle, record, prepared)
+        _write_bundle(host, bundle, record, prepared, found)
     except BaseException:
         _forget(host, record, taken)
         raise
@@ -117,11 +130,13 @@ def _rootfs(bundle: Bundle) -> str:
     return bundle.rootfs
 
 
-def _write_bundle(host: Host, bundle: Bundle, record: Record, prepared: list[Prepared]) -> None:
+def _write_bundle(
+    host: Host, bundle: Bundle, record: Record, prepared: list[Prepared], found: list[Found]
+) -> None:
     """The delegate's bundle: config.json with the devices, and their description."""
     from json import dumps
 
-    devices, description = describe.all_of(prepared)
+    devices, description = describe.all_of(prepared, found)
     where = f"{record.directory}/devices.json"
     config = inject.edited(bundle, devices, where)
     host.put(where, (dumps(description, indent=2) + "\n").encode(), 0o444)

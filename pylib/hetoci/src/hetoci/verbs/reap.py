@@ -60,7 +60,7 @@ def sweep(host: Host, *, thorough: bool) -> tuple[list[str], list[str]]:
         if said:
             done.append(said)
     _free_cores(host, attributes, done, failures)
-    _free_fabrics(host, done, failures)
+    _free_others(host, done, failures)
     done += _remove_leftovers(host)
     return done, failures
 
@@ -93,9 +93,9 @@ def _free_cores(
                 done.append(f"freed core {instance}")
 
 
-def _free_fabrics(host: Host, done: list[str], failures: list[str]) -> None:
-    """Regions and slots with something of ours in them that nobody holds."""
-    for _, backend in backends.fabrics(host):
+def _free_others(host: Host, done: list[str], failures: list[str]) -> None:
+    """Regions, slots and endpoints with something of ours in them that nobody holds."""
+    for backend in backends.all_with_leftovers(host):
         for key in backend.leftovers(host):
             try:
                 claim = claims.take_back(host, key, "", "")
@@ -103,7 +103,7 @@ def _free_fabrics(host: Host, done: list[str], failures: list[str]) -> None:
                 continue
             try:
                 backend.clear(host, key)
-                done.append(f"emptied {key.removeprefix('fpga.')}")
+                done.append(f"freed {key.partition('.')[2]}")
             except HetociError as error:
                 failures.append(str(error))
             finally:

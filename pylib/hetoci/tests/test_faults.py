@@ -33,6 +33,19 @@ KEEPER_LATER = ("keeper:committed", "keeper:start", "keeper:activated")
 START = ("start:asked",)
 KILL = ("kill:marked", "kill:saved", "kill:stopped")
 DELETE = ("delete:ended", "delete:given-back")
+#: Steps of containers with accelerators (test_accelerator_faults.py).
+ACCELERATOR_CREATE = (
+    "create:claimed",
+    "create:recorded",
+    "program:item",
+    "create:programmed",
+    "create:bundle",
+    "create:delegated",
+    "create:handed-over",
+    "create:committed",
+)
+ACCELERATOR_SHELL = ("create:shell",)
+ACCELERATOR_DELETE = ("delete:delegated", "delete:given-back")
 
 
 def _settle(board: Board) -> None:
@@ -210,4 +223,6 @@ def test_every_checkpoint_in_the_code_is_in_a_table_here() -> None:
         for file in package.rglob("*.py")
         for name in re.findall(r'checkpoint\("([^"]+)"\)', file.read_text())
     }
-    assert used == {*CREATE, *KEEPER_CREATE, *KEEPER_LATER, *START, *KILL, *DELETE}
+    firmware = {*CREATE, *KEEPER_CREATE, *KEEPER_LATER, *START, *KILL, *DELETE}
+    accelerators = {*ACCELERATOR_CREATE, *ACCELERATOR_SHELL, *ACCELERATOR_DELETE}
+    assert used == firmware | accelerators

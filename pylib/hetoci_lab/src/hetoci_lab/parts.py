@@ -26,6 +26,7 @@ def build(
     # What an integrator does by hand: the engine's configuration from hetoci's example.
     (root / "etc/containerd").mkdir()
     shutil.copy(root / EXAMPLES / "containerd.toml", root / "etc/containerd/config.toml")
+    _settings(root)
     _modules(root, kernel_folder, folder, log)
     firmware = root / FIRMWARE
     firmware.mkdir(parents=True)
@@ -43,6 +44,13 @@ def build(
     archive.unlink()
     shutil.rmtree(root)
     shutil.rmtree(folder / "module")
+
+
+def _settings(root: Path) -> None:
+    """What this board's operator says in hetoci.conf beyond the defaults."""
+    with (root / "etc/hetoci/hetoci.conf").open("a") as settings:
+        settings.write("\n# The virtual board's shell, loaded when a container needs a slot.\n")
+        settings.write(f"shells = /{FIRMWARE}/pl-shell.dtbo\n")
 
 
 def _modules(root: Path, kernel_folder: Path, folder: Path, log: Path) -> None:

@@ -279,7 +279,7 @@ DEVICE_KEYS = {
 
 class Alias:
     """A key of another project. key: ours; type: of the alias's value; when: what has to be
-    true for it to count (`assemble` knows the words); implies: the workload that it asks for."""
+    true for it to count (`gather` knows the words); implies: the workload that it asks for."""
 
     __slots__ = ("implies", "key", "type", "when")
 

@@ -3,7 +3,7 @@
 
 Sources, strongest first: the user's annotations in config.json, then what the image says, in
 the engine's store or else in its labels file. Pure: no I/O. Everything that is wrong is
-reported at once. What only containers with keys need is in `keys` and `assemble`.
+reported at once. What only containers with keys need is in `assemble` and what that imports.
 """
 
 from __future__ import annotations

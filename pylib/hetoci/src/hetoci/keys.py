@@ -324,6 +324,12 @@ def device_of(key: str) -> tuple[str, str, str] | None:
     return (kind, name, rest) if kind in DEVICE_KEYS and dot else None
 
 
+def general_name(key: str) -> str:
+    """`key` with <name> in the place of a device's name."""
+    device = device_of(key)
+    return f"{PREFIX}{device[0]}.<name>.{device[2]}" if device else key
+
+
 def type_of(key: str) -> str | None:
     """The type of one of our keys, None if there is no such key."""
     found = KEYS.get(key)

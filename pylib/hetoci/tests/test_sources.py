@@ -57,6 +57,30 @@ def test_a_hybrid_runtimes_board_is_compared_with_the_model(board: Board) -> Non
     assert workload(board, path) is None
 
 
+@pytest.mark.parametrize(
+    ("clocks", "words"),
+    [
+        ("500M", ""),
+        ("core=450M-500M", ""),
+        ("503M", ""),
+        ("600M", "has the clock core at 500000000 Hz, 594000000-606000000 Hz is needed"),
+        ("core=501M-2G", "has the clock core at 500000000 Hz, core=501000000-2000000000 Hz is"),
+        ("bus=500M", "has no clock bus whose rate is known"),
+    ],
+)
+def test_firmware_goes_to_a_core_with_its_clock(board: Board, clocks: str, words: str) -> None:
+    base = board.root / "sys/firmware/devicetree/base"
+    (base / "pll").mkdir()
+    tree(board, "pll/phandle", (0x77).to_bytes(4, "big"))
+    tree(board, "pll/clock-frequency", (500_000_000).to_bytes(4, "big"))
+    tree(board, "remoteproc/r5f@0/clocks", (0x77).to_bytes(4, "big"))
+    tree(board, "remoteproc/r5f@0/clock-names", b"core\0")
+    annotations = {W: "firmware", "io.hetoci.firmware.clocks": clocks}
+    result = board.hetoci("plan", board.bundle(annotations=annotations))
+    assert (result.code == 0) == (not words)
+    assert words in result.err
+
+
 def test_a_workload_that_does_not_run_yet_is_refused_before_anything(board: Board) -> None:
     for kind in {"accelerator", "domain"} - set(metadata.WORKLOADS):
         keys = {W: kind, "io.hetoci.accelerator.a.bitstream": "/b"}

@@ -30,7 +30,7 @@ ARM_CORE = "remoteproc.name"
 WORKLOADS = ("firmware", "accelerator")
 
 #: Keys that are refused although their workload runs: nothing acts on them yet.
-PLANNED = ("io.hetoci.firmware.clocks",)
+PLANNED: tuple[str, ...] = ()
 
 #: Keys of other projects that may be ours (`keys.ALIASES` says when).
 ALIASES = frozenset(

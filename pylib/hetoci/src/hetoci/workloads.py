@@ -9,7 +9,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 
 class ClockRate:
@@ -25,6 +25,15 @@ class ClockRate:
     def __str__(self) -> str:
         rate = f"{self.low:.0f}-{self.high:.0f} Hz"
         return f"{self.clock}={rate}" if self.clock else rate
+
+    def unmet(self, rates: Mapping[str, int]) -> str:
+        """Why a device whose clocks have `rates` does not do, "" if it does."""
+        name = self.clock or (next(iter(rates)) if len(rates) == 1 else "")
+        if name not in rates:
+            return f"has no clock {self.clock or 'of its own'} whose rate is known"
+        if not self.low <= rates[name] <= self.high:
+            return f"has the clock {name} at {rates[name]} Hz, {self} is needed"
+        return ""
 
 
 class FirmwareWorkload:

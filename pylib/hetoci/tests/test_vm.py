@@ -22,6 +22,16 @@ A = "io.hetoci.accelerator"
 @pytest.fixture(autouse=True)
 def every_workload(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(metadata, "WORKLOADS", ("firmware", "accelerator", "domain"))
+    monkeypatch.setattr(metadata, "PLANNED", ())
+
+
+def test_vm_is_refused_until_something_acts_on_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metadata, "PLANNED", ("vm",))
+    (reason,) = reasons(FULL)
+    assert reason.startswith("config.json's vm is not acted on yet by hetoci")
+    monkeypatch.setattr(metadata, "WORKLOADS", ("firmware",))
+    (reason,) = reasons(FULL)
+    assert reason.startswith("config.json's vm asks for the workload domain, which hetoci")
 
 
 def domain(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from . import SPEC_VERSION, __version__, build, metadata
 from .errors import MetadataError
-from .gather import NO_DEVICE, Problems, gather
+from .gather import NO_DEVICE, VM, Problems, gather
 from .keys import DEVICE_KEYS, TYPES, device_of, general_name, short, why_unknown
 from .metadata import PREFIX, SPEC, WORKLOAD
 
@@ -182,6 +182,8 @@ def _check_implemented(found: Found, kind: str, problems: Problems) -> None:
             f"asks for the workload {kind}, which hetoci {__version__} does not run yet;"
             f" it runs: {runs}",
         )
+    elif found.asked_by == VM and "vm" in metadata.PLANNED:
+        problems.add(VM, f"is not acted on yet by hetoci {__version__}")
     for key, entry in found.keys.items():
         if general_name(key) in metadata.PLANNED and not problems.has(key):
             problems.add(entry, f"is not acted on yet by hetoci {__version__}")

@@ -29,8 +29,9 @@ ARM_CORE = "remoteproc.name"
 #: with a sentence that says so.
 WORKLOADS = ("firmware", "accelerator")
 
-#: Keys that are refused although their workload runs: nothing acts on them yet.
-PLANNED: tuple[str, ...] = ()
+#: Keys, and `vm` of config.json, that are refused although their workload runs: nothing acts
+#: on them yet.
+PLANNED: tuple[str, ...] = ("vm",)
 
 #: Keys of other projects that may be ours (`keys.ALIASES` says when).
 ALIASES = frozenset(

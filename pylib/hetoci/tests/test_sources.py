@@ -285,3 +285,14 @@ def test_a_domain_of_the_programs_alone_needs_no_digest(
     monkeypatch.setattr(metadata, "WORKLOADS", ("domain",))
     path = board.bundle(annotations={W: "domain"})
     assert workload(board, path, **{"require-digest": "user"}) is not None
+
+
+def test_policy_and_metadata_are_refused_in_one_message(board: Board) -> None:
+    path = board.bundle(annotations={f"{CORE}s": "x"})
+    label(board, path, {W: "firmware", CORE: "a"})
+    with pytest.raises(PolicyDenied) as caught:
+        workload(board, path, **{"image-keys": W, "require-digest": "yes"})
+    allowed, digest, misspelt = caught.value.reasons
+    assert allowed.startswith(f"labels file's {CORE} is not among the allowed image-keys")
+    assert digest == "io.hetoci.firmware.digest is missing"
+    assert misspelt.startswith(f"annotation {CORE}s is unknown")

@@ -8,7 +8,7 @@ Imported only for containers that have keys of ours. Pure: no I/O.
 from __future__ import annotations
 
 from . import SPEC_VERSION, __version__, build, metadata
-from .errors import MetadataError
+from .errors import MetadataError, PolicyDenied
 from .gather import NO_DEVICE, VM, Problems, gather
 from .keys import DEVICE_KEYS, TYPES, device_of, general_name, short, why_unknown
 from .metadata import PREFIX, SPEC, WORKLOAD
@@ -63,10 +63,13 @@ def workload(
     if found.kind is not None and WORKLOAD not in bad:
         _check_implemented(found, found.kind, problems)
     result = None if problems.found else build.workload(found, vm, sources, problems)
+    policy = [*found.denied, *build.policy_objections(found, settings)]
+    if policy and problems.found:
+        raise PolicyDenied("the container is refused", [*policy, *problems.sentences()])
+    if policy:
+        raise PolicyDenied("the operator does not allow it", policy)
     if problems.found:
         raise MetadataError(problems.sentences())
-    if result is not None:
-        build.check_policy(found, result, settings)
     return result
 
 

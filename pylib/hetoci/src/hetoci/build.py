@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from .errors import PolicyDenied
 from .keys import device_of, short
 from .metadata import FIRMWARE, PLATFORM, PREFIX
 from .workloads import (
@@ -138,33 +137,30 @@ def _domain(found: Found, vm: VmConfig | None) -> DomainWorkload:
 # the operator's policy
 
 
-def check_policy(found: Found, result: Workload, settings: Config) -> None:
-    """Refuse what the operator wants to be digested or encrypted and is not (security.md, S8)."""
+def policy_objections(found: Found, settings: Config) -> list[str]:
+    """What the operator wants to have a digest or to be encrypted, and is not (security.md, S8)."""
     reasons = []
-    if settings.require_digest != "no":
-        for key in _digest_keys(found, result):
-            entry = found.keys.get(key)
-            if entry is None:
-                reasons.append(f"{key} is missing")
-            elif settings.require_digest == "user" and not entry.user:
-                reasons.append(f"{entry} is the image's, it has to come from the user")
+    for key in _digest_keys(found) if settings.require_digest != "no" else ():
+        entry = found.keys.get(key)
+        if entry is None:
+            reasons.append(f"{key} is missing")
+        elif settings.require_digest == "user" and not entry.user:
+            reasons.append(f"{entry} is the image's, it has to come from the user")
     if settings.require_encryption:
-        reasons += [
-            f"{PREFIX}accelerator.{request.name}.flags lacks encrypted"
-            for request in getattr(result, "accelerators", ())
-            if not request.encrypted
-        ]
-    if reasons:
-        raise PolicyDenied("the operator wants files checked or encrypted", reasons)
+        flags = [f"{PREFIX}accelerator.{name}.flags" for name in _names(found, "accelerator")]
+        reasons += [f"{key} lacks encrypted" for key in flags if not _encrypted(found, key)]
+    return reasons
 
 
-def _digest_keys(found: Found, result: Workload) -> list[str]:
-    """The keys that bind the files of the image that `result` uses."""
-    keys = [
-        f"{PREFIX}accelerator.{request.name}.digest"
-        for request in getattr(result, "accelerators", ())
-    ]
-    if result.kind == "firmware":
+def _encrypted(found: Found, key: str) -> bool:
+    value = found.value(key, ())
+    return isinstance(value, tuple) and "encrypted" in value
+
+
+def _digest_keys(found: Found) -> list[str]:
+    """The keys that bind the files of the image that the workload uses."""
+    keys = [f"{PREFIX}accelerator.{name}.digest" for name in _names(found, "accelerator")]
+    if found.kind == "firmware":
         keys.append(f"{FIRMWARE}.digest")
     if any(f"{PREFIX}domain.{name}" in found.keys for name in ("kernel", "ramdisk", "disk")):
         keys.append(f"{PREFIX}domain.digest")

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from .errors import MetadataError, PolicyDenied
+from .errors import MetadataError
 from .keys import ALIASES, VARIABLES, type_of
 from .metadata import WORKLOAD, matches
 
@@ -89,14 +89,22 @@ class Problems:
 
 class Found:
     """What all sources together say. keys: the entries that count, by our keys; kind: the
-    workload, None for none; asked_by: what asks for it, for messages."""
+    workload, None for none; asked_by: what asks for it, for messages; denied: what the image
+    sets against the operator's list, in sentences."""
 
-    __slots__ = ("asked_by", "keys", "kind")
+    __slots__ = ("asked_by", "denied", "keys", "kind")
 
-    def __init__(self, keys: dict[str, Entry], kind: str | None, asked_by: Entry | str) -> None:
+    def __init__(
+        self,
+        keys: dict[str, Entry],
+        kind: str | None,
+        asked_by: Entry | str,
+        denied: Sequence[str],
+    ) -> None:
         self.keys = keys
         self.kind = kind
         self.asked_by = asked_by
+        self.denied = denied
 
     def value(self, key: str, default: Any) -> Any:
         """The value of one of our keys, `default` if nobody sets it."""
@@ -113,7 +121,7 @@ def gather(
 ) -> Found:
     """The keys that count in `user` and `image`, which are those of `sources` that concern us.
 
-    Raises MetadataError for too many keys, PolicyDenied for what the image may not set.
+    Raises MetadataError for too many keys; other reasons against them are collected.
     """
     _check_number(user, image)
     users = _users_entries(user, sources.annotations, problems)
@@ -129,8 +137,8 @@ def gather(
         _drop_conditional(entries, kind == "domain", users_domain)
     if kind == "domain":
         images = {**_variables(sources.env), **images}
-    _check_allowed(images, settings.image_keys)
-    return Found({**_own_names(images), **_own_names(users)}, kind, asked_by)
+    denied = _denied(images, settings.image_keys)
+    return Found({**_own_names(images), **_own_names(users)}, kind, asked_by, denied)
 
 
 def _check_number(user: Mapping[str, Any], image: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
@@ -220,14 +228,13 @@ def _variables(env: Sequence[str]) -> dict[str, Entry]:
     }
 
 
-def _check_allowed(images: Mapping[str, Entry], globs: Sequence[str]) -> None:
-    refused = [entry for key, entry in sorted(images.items()) if not matches(key, globs)]
-    if refused:
-        allowed = " ".join(globs) or "none"
-        raise PolicyDenied(
-            "the image may not set what it sets",
-            [f"{entry} is not among the allowed image-keys ({allowed})" for entry in refused],
-        )
+def _denied(images: Mapping[str, Entry], globs: Sequence[str]) -> list[str]:
+    allowed = " ".join(globs) or "none"
+    return [
+        f"{entry} is not among the allowed image-keys ({allowed})"
+        for key, entry in sorted(images.items())
+        if not matches(key, globs)
+    ]
 
 
 def _own_names(entries: Mapping[str, Entry]) -> dict[str, Entry]:

@@ -193,6 +193,7 @@ def test_labels_are_read(tmp_path: Path) -> None:
     [
         ("[]", "is not a JSON object"),
         ("x", "labels.json in the image is not JSON"),
+        ('{"a": "1", "a": "2"}', "the member 'a' stands there more than once"),
         ('{"a": "' + "x" * 70000 + '"}', "more than the 65536 allowed"),
     ],
 )
@@ -237,7 +238,9 @@ def test_what_is_refused_is_what_json_refuses(text: str) -> None:
 
 
 def test_without_the_c_scanner_the_result_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fastjson, "_scanner", lambda: None)
+    monkeypatch.setattr(fastjson, "_scanner", lambda _unique: None)
     assert fastjson.loads('{"a": [1, 2]}') == {"a": [1, 2]}
     with pytest.raises(ValueError, match="NaN is not JSON"):
         fastjson.loads("NaN")
+    with pytest.raises(ValueError, match="'a' stands there more than once"):
+        fastjson.loads('{"a": 1, "a": 2}', unique=True)

@@ -202,7 +202,8 @@ def test_features_are_the_delegates_and_ours(board: Board, delegate: Path) -> No
     unsafe = ["bundle", "io.hetoci.", *sorted(metadata.ALIASES)]
     assert found["potentiallyUnsafeConfigAnnotations"] == unsafe
     assert found["annotations"]["a"] == "b"
-    assert found["annotations"]["io.hetoci.workloads"] == "firmware,accelerator"
+    assert found["annotations"]["io.hetoci.workloads"] == ",".join(metadata.WORKLOADS)
+    assert found["annotations"]["io.hetoci.spec"] == "1.0"
 
 
 @pytest.mark.parametrize("body", ["exit 1", "echo nonsense", "echo '[]'"])

@@ -25,7 +25,8 @@ from hetoci.verbs.show import table
 def test_the_defaults() -> None:
     found = config.parse("# nothing\n\n")
     assert (found.delegate, found.cores) == ("", ("*",))
-    assert found.image_keys == ("io.hetoci.*", "remoteproc.name")
+    assert found.image_keys[:2] == ("io.hetoci.*", "remoteproc.name")
+    assert (found.require_digest, found.require_encryption) == ("no", False)
     assert found.firmware_max_size == 64 << 20
 
 
@@ -46,6 +47,8 @@ def test_all_settings() -> None:
         ("firmware-max-size = big", "firmware-max-size = big is no size; write bytes, or"),
         ("firmware-max-size = 1T", "is no size"),
         ("firmware-max-size =", "is no size"),
+        ("require-digest = always", "require-digest = always is unknown; there are no, yes, user"),
+        ("require-encryption = 1", "require-encryption = 1 is unknown; there are no, yes"),
     ],
 )
 def test_a_bad_setting_is_named(text: str, words: str) -> None:

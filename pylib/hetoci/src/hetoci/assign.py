@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .fabric import Fabric
-    from .workloads import AcceleratorRequest, ClockRate
+    from .workloads import AcceleratorRequest
 
 
 class Options:
@@ -142,7 +142,7 @@ def objections(
     memory = sum(m.end - m.first for m in fabric.memory)
     if memory < request.memory:
         reasons.append(f"has {memory} bytes of DMA memory, {request.memory} are needed")
-    reasons += [reason for clock in request.clocks if (reason := _clock(clock, fabric))]
+    reasons += [reason for clock in request.clocks if (reason := clock.unmet(fabric.clocks))]
     for template in filter(None, (request.bitstream, request.overlay)):
         path = expand(template, fabric)
         if path is None:
@@ -152,16 +152,6 @@ def objections(
     if request.overlay and not fabric.overlays:
         reasons.append("takes no device-tree overlay on this kernel")
     return reasons
-
-
-def _clock(wanted: ClockRate, fabric: Fabric) -> str:
-    rates = fabric.clocks
-    name = wanted.clock or (next(iter(rates)) if len(rates) == 1 else "")
-    if name not in rates:
-        return f"has no clock {wanted.clock or 'of its own'} whose rate is known"
-    if not wanted.low <= rates[name] <= wanted.high:
-        return f"has the clock {name} at {rates[name]} Hz, {wanted} is needed"
-    return ""
 
 
 def expand(template: str, fabric: Fabric) -> str | None:

@@ -3,6 +3,7 @@
 
     VBIT   the virtual board's (docs/virtual-board.md, "Bitstreams")
     BIT    AMD's .bit files: design, part, date, length (the fields of write_bitstream)
+    GBS    Intel's and Altera's .gbs files for ports: JSON with interface and accelerator ids
 
 Other files (AMD's .bin, Intel's .rbf, Lattice's .bit) are taken as they are: their manager or
 the logic itself checks them.
@@ -16,14 +17,17 @@ if TYPE_CHECKING:
 
 _VBIT = b"VBIT"
 _VBIT_HEADER = 128
+_GBS = b"XeonFPGA\xb7GBSv001"
 _BIT = bytes.fromhex("00090ff00ff00ff00ff0000001")
 
 
 class Header:
     """part, shell, slot: as the inventory would write them, "" where the format has none;
-    partial: None where it does not tell; faults: what is wrong with the file itself."""
+    partial: None where it does not tell; design: what is in it, "" where the format has no id
+    that the hardware shows, too; start: where what the hardware takes begins; faults: what is
+    wrong with the file itself."""
 
-    __slots__ = ("faults", "format", "part", "partial", "shell", "slot")
+    __slots__ = ("design", "faults", "format", "part", "partial", "shell", "slot", "start")
 
     def __init__(self, name: str) -> None:
         self.format = name
@@ -31,6 +35,8 @@ class Header:
         self.shell = ""
         self.slot = ""
         self.partial: bool | None = None
+        self.design = ""
+        self.start = 0
         self.faults: list[str] = []
 
 
@@ -40,6 +46,8 @@ def read(data: bytes) -> Header | None:
         return _vbit(data)
     if data.startswith(_BIT):
         return _bit(data)
+    if data.startswith(_GBS):
+        return _gbs(data)
     return None
 
 
@@ -91,6 +99,38 @@ def _bit(data: bytes) -> Header:
         at += 3 + length
     header.faults.append("its header does not come to an end")
     return header
+
+
+def _gbs(data: bytes) -> Header:
+    """After the magic: the length of the JSON (little-endian), the JSON, the bitstream."""
+    header = Header("GBS")
+    header.partial = True
+    header.start = len(_GBS) + 4 + _word(data, len(_GBS))
+    if header.start >= len(data):
+        header.faults.append("nothing follows its header")
+        return header
+    from . import fastjson
+
+    try:
+        found = fastjson.loads(data[len(_GBS) + 4 : header.start].rstrip(b"\0").decode())
+    except ValueError as error:
+        header.faults.append(f"its header is not JSON: {error}")
+        return header
+    image = found.get("afu-image") if isinstance(found, dict) else None
+    image = image if isinstance(image, dict) else {}
+    header.shell = _uuid(image.get("interface-uuid"))
+    if not header.shell:
+        header.faults.append("its header has no interface-uuid")
+    clusters = image.get("accelerator-clusters")
+    if isinstance(clusters, list) and clusters and isinstance(clusters[0], dict):
+        header.design = _uuid(clusters[0].get("accelerator-type-uuid"))
+    return header
+
+
+def _uuid(value: object) -> str:
+    """A UUID as sysfs writes it, 32 digits; "" for anything else."""
+    digits = value.replace("-", "").lower() if isinstance(value, str) else ""
+    return digits if len(digits) == 32 and not digits.strip("0123456789abcdef") else ""
 
 
 def same_id(wanted: str, found: str) -> bool:

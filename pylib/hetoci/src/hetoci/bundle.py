@@ -26,9 +26,14 @@ if TYPE_CHECKING:
 #: engines drop image labels: a flat JSON object of strings (docs/decisions/0003).
 LABELS_FILE = "/.hetoci/labels.json"
 
-#: Largest config.json and labels file we read, in bytes.
+#: Beside config.json: what the engine's side found in its store of the image's labels and
+#: manifest annotations (docs/spec/carriers.md, 1; docs/decisions/0202).
+STORE_FILE = "hetoci-image.json"
+
+#: Largest config.json, labels file and store file we read, in bytes.
 CONFIG_LIMIT = 16 << 20
 LABELS_LIMIT = 64 << 10
+STORE_LIMIT = 1 << 20
 
 #: As the kernel's own limit for one path (MAXSYMLINKS).
 _MAX_LINKS = 40
@@ -169,10 +174,30 @@ def _walk(rootfs: str, path: str) -> int:
             os.close(descriptor)
 
 
+def stored_keys(host: Host, bundle: Bundle) -> tuple[dict[str, str], dict[str, str]]:
+    """Labels and manifest annotations of the image by the engine's store; both empty if the
+    engine left none.
+
+    Raises BundleError if what it left is not as docs/spec/schema/image-metadata.schema.json says.
+    """
+    where = f"{bundle.path}/{STORE_FILE}"
+    try:
+        raw = host.read(where, STORE_LIMIT + 1)
+    except FileNotFoundError:
+        return {}, {}
+    except OSError as error:
+        raise BundleError(f"cannot read {where}: {explain(error)}") from error
+    from . import store
+
+    if len(raw) > STORE_LIMIT:
+        raise BundleError(f"{where} is larger than {STORE_LIMIT >> 20} MiB")
+    return store.parse(raw, where)
+
+
 def image_labels(host: Host, bundle: Bundle) -> dict[str, Any]:
     """The labels file of the image; empty if it has none. Values are not checked here.
 
-    Raises BundleError if the file is no flat JSON object or is too large.
+    Raises BundleError if the file is no JSON object, has a member twice or is too large.
     """
     if bundle.rootfs is None:
         return {}
@@ -181,7 +206,7 @@ def image_labels(host: Host, bundle: Bundle) -> dict[str, Any]:
     except FileNotFoundError:
         return {}
     try:
-        labels = fastjson.loads(raw.decode())
+        labels = fastjson.loads(raw.decode(), unique=True)
     except (ValueError, UnicodeDecodeError) as error:
         raise BundleError(f"{LABELS_FILE} in the image is not JSON: {error}") from error
     if not isinstance(labels, dict):

@@ -19,7 +19,10 @@ PATH = "/etc/hetoci/hetoci.conf"
 #: key -> default. Lists are separated by blanks.
 DEFAULTS = {
     "delegate": "",
-    "image-keys": "io.hetoci.* remoteproc.name",
+    "image-keys": "io.hetoci.* remoteproc.name org.lfedge.eci.artifact.* com.urunc.unikernel.*"
+    " krun.*",
+    "require-digest": "no",
+    "require-encryption": "no",
     "cores": "*",
     "firmware-max-size": "64M",
     "slots": "*",
@@ -34,7 +37,8 @@ _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 
 class Config:
     """The values in effect. delegate: "" to search; sizes in bytes; slots: globs; part: "" if
-    the board tells; shells: overlay files; overlay_compatibles: globs."""
+    the board tells; shells: overlay files; overlay_compatibles: globs; require_digest: no, yes,
+    or user where only the user's digests count."""
 
     __slots__ = (
         "bitstream_max_size",
@@ -44,6 +48,8 @@ class Config:
         "image_keys",
         "overlay_compatibles",
         "part",
+        "require_digest",
+        "require_encryption",
         "shells",
         "slots",
     )
@@ -59,11 +65,21 @@ class Config:
         self.shells = tuple(merged["shells"].split())
         self.bitstream_max_size = _size("bitstream-max-size", merged)
         self.overlay_compatibles = tuple(merged["overlay-compatibles"].split())
+        self.require_digest = _word(merged, "require-digest", "no", "yes", "user")
+        self.require_encryption = _word(merged, "require-encryption", "no", "yes") == "yes"
         if self.delegate and not self.delegate.startswith("/"):
             raise UsageError(
                 f"{PATH}: delegate = {self.delegate} is not an absolute path",
                 hint="write for instance delegate = /usr/bin/crun",
             )
+
+
+def _word(values: dict[str, str], key: str, *words: str) -> str:
+    if values[key] not in words:
+        raise UsageError(
+            f"{PATH}: {key} = {values[key]} is unknown", hint=f"there are {', '.join(words)}"
+        )
+    return values[key]
 
 
 def _size(key: str, values: dict[str, str]) -> int:

@@ -172,3 +172,13 @@ class LiveTree:
             found.append((provider, words[1 : 1 + count]))
             words = words[1 + count :]
         return found
+
+    def clock_rates(self, path: str) -> dict[str, int]:
+        """Rates in Hz of the clocks of `path` whose rate the tree fixes, by name."""
+        names = strings(self.host, BASE + path, "clock-names")
+        rates = {}
+        for number, (provider, _) in enumerate(self.clocks(path)):
+            rate = self.cells(provider, "clock-frequency")
+            if rate:
+                rates[names[number] if number < len(names) else f"clock{number}"] = rate[0]
+        return rates

@@ -20,12 +20,21 @@ def _number_not_json(text: str) -> Any:
     raise ValueError(f"{text} is not JSON")
 
 
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the member {twice!r} stands there more than once")
+    return found
+
+
 class _Context:
     """The attributes that the C scanner reads off its decoder."""
 
     strict = True
     object_hook = None
-    object_pairs_hook = None
+    object_pairs_hook: Callable[[list[tuple[str, Any]]], Any] | None = None
     parse_float = float
     parse_int = int
     parse_constant = staticmethod(_number_not_json)
@@ -35,26 +44,30 @@ class _Context:
         self.memo = {}
 
 
-def _scanner() -> Callable[[str, int], tuple[Any, int]] | None:
+def _scanner(unique: bool) -> Callable[[str, int], tuple[Any, int]] | None:
     try:
         from _json import make_scanner
     except ImportError:
         return None
     context: Any = _Context()
+    if unique:
+        context.object_pairs_hook = _unique
     return make_scanner(context)
 
 
-def loads(text: str) -> Any:
+def loads(text: str, *, unique: bool = False) -> Any:
     """Parse one JSON document (RFC 8259; NaN and Infinity are refused).
 
+    unique: refuse an object that has a member twice, of which else the last one counts.
     Raises ValueError with the position for anything else, a document nested too deeply
     for the interpreter included.
     """
-    scan = _scanner()
+    scan = _scanner(unique)
     if scan is None:
         from json import loads as json_loads
 
-        return json_loads(text, parse_constant=_number_not_json)
+        hook = _unique if unique else None
+        return json_loads(text, parse_constant=_number_not_json, object_pairs_hook=hook)
     start = len(text) - len(text.lstrip(_WHITESPACE))
     try:
         value, end = scan(text, start)

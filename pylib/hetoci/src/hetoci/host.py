@@ -26,6 +26,11 @@ RPMSG_CREATE_EPT = 0x4028B501
 RPMSG_DESTROY_EPT = 0xB502
 _RPMSG_ADDR_ANY = 0xFFFFFFFF
 
+#: linux/fpga-dfl.h: _IO(0xB6, 0x40) and _IO(0xB6, 0x80), struct dfl_fpga_fme_port_pr.
+DFL_FPGA_PORT_RESET = 0xB640
+DFL_FPGA_FME_PORT_PR = 0xB680
+_PORT_PR = "=IIIIQ"
+
 
 class Host:
     """The machine we run on, seen below `root`.
@@ -202,6 +207,31 @@ class Host:
             fcntl.ioctl(descriptor, RPMSG_DESTROY_EPT)
         finally:
             os.close(descriptor)
+
+    def program_port(self, engine: str, port: int, data: bytes) -> None:
+        """Have the DFL management engine `engine` (a device file) exchange the accelerator of
+        its port number `port` (uapi/linux/fpga-dfl.h, DFL_FPGA_FME_PORT_PR)."""
+        import ctypes
+        import fcntl
+        import struct
+
+        address = ctypes.cast(ctypes.c_char_p(data), ctypes.c_void_p).value or 0
+        size = struct.calcsize(_PORT_PR)
+        descriptor = self.open(engine, os.O_RDWR)
+        try:
+            fcntl.ioctl(
+                descriptor,
+                DFL_FPGA_FME_PORT_PR,
+                struct.pack(_PORT_PR, size, 0, port, len(data), address),
+            )
+        finally:
+            os.close(descriptor)
+
+    def reset_port(self, descriptor: int) -> None:
+        """Reset the DFL port whose device `descriptor` is, and its accelerator."""
+        import fcntl
+
+        fcntl.ioctl(descriptor, DFL_FPGA_PORT_RESET)
 
     # processes
 

@@ -14,13 +14,18 @@ if TYPE_CHECKING:
     from .workloads import Workload
 
 
-def cores(host: Host) -> list[Core]:
-    """All remote cores with their holders, sorted by instance number."""
+def cores(host: Host, *, with_clocks: bool = False) -> list[Core]:
+    """All remote cores with their holders, sorted by instance number.
+
+    with_clocks: with what the tree says of their clocks, for which all of it is searched."""
     from .backends import remoteproc
 
     found = remoteproc.discover(host)
+    tree = devicetree.LiveTree(host)
     for core in found:
         core.holder = claims.holder_of(host, core.key)
+        if with_clocks and core.node.startswith(devicetree.BASE):
+            core.clocks = tree.clock_rates(core.node[len(devicetree.BASE) :])
     return sorted(found, key=lambda core: (len(core.instance), core.instance))
 
 

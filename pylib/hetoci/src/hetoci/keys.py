@@ -279,7 +279,7 @@ DEVICE_KEYS = {
 
 class Alias:
     """A key of another project. key: ours; type: of the alias's value; when: what has to be
-    true for it to count (`assemble` knows the words); implies: the workload that it asks for."""
+    true for it to count (`gather` knows the words); implies: the workload that it asks for."""
 
     __slots__ = ("implies", "key", "type", "when")
 
@@ -322,6 +322,12 @@ def device_of(key: str) -> tuple[str, str, str] | None:
     kind, _, tail = key[len(PREFIX) :].partition(".")
     name, dot, rest = tail.partition(".")
     return (kind, name, rest) if kind in DEVICE_KEYS and dot else None
+
+
+def general_name(key: str) -> str:
+    """`key` with <name> in the place of a device's name."""
+    device = device_of(key)
+    return f"{PREFIX}{device[0]}.<name>.{device[2]}" if device else key
 
 
 def type_of(key: str) -> str | None:

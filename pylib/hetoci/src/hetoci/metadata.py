@@ -3,7 +3,7 @@
 
 Sources, strongest first: the user's annotations in config.json, then what the image says, in
 the engine's store or else in its labels file. Pure: no I/O. Everything that is wrong is
-reported at once. What only containers with keys need is in `keys` and `assemble`.
+reported at once. What only containers with keys need is in `assemble` and what that imports.
 """
 
 from __future__ import annotations
@@ -29,8 +29,9 @@ ARM_CORE = "remoteproc.name"
 #: with a sentence that says so.
 WORKLOADS = ("firmware", "accelerator")
 
-#: Keys that are refused although their workload runs: nothing acts on them yet.
-PLANNED = ("io.hetoci.firmware.clocks",)
+#: Keys, and `vm` of config.json, that are refused although their workload runs: nothing acts
+#: on them yet.
+PLANNED: tuple[str, ...] = ("vm",)
 
 #: Keys of other projects that may be ours (`keys.ALIASES` says when).
 ALIASES = frozenset(

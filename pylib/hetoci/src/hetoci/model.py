@@ -72,11 +72,13 @@ class Core:
     """One remoteproc instance as discovered now.
 
     instance: `remoteprocN`; name: the sysfs attribute; memory: None if the tree does not
-    tell; holder: what the claim file says, None if the claim is free.
+    tell; holder: what the claim file says, None if the claim is free; clocks: Hz by name, of
+    those that the tree fixes, if they were asked for.
     """
 
     __slots__ = (
         "cdev",
+        "clocks",
         "compatible",
         "firmware",
         "holder",
@@ -100,6 +102,7 @@ class Core:
         self.memory: tuple[MemoryRange, ...] | None = None
         self.iommu = False
         self.cdev = False
+        self.clocks: dict[str, int] = {}
         self.holder: Holder | None = None
 
     @property

@@ -45,6 +45,7 @@ def make(
     refused: list[tuple[Core, list[str]]] = []
     for core in wanted:
         reasons = objections(core, firmware, allowed)
+        reasons += [reason for clock in workload.clocks if (reason := clock.unmet(core.clocks))]
         if reasons:
             refused.append((core, reasons))
         else:

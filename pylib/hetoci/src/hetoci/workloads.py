@@ -9,7 +9,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 
 class ClockRate:
@@ -25,6 +25,15 @@ class ClockRate:
     def __str__(self) -> str:
         rate = f"{self.low:.0f}-{self.high:.0f} Hz"
         return f"{self.clock}={rate}" if self.clock else rate
+
+    def unmet(self, rates: Mapping[str, int]) -> str:
+        """Why a device whose clocks have `rates` does not do, "" if it does."""
+        name = self.clock or (next(iter(rates)) if len(rates) == 1 else "")
+        if name not in rates:
+            return f"has no clock {self.clock or 'of its own'} whose rate is known"
+        if not self.low <= rates[name] <= self.high:
+            return f"has the clock {name} at {rates[name]} Hz, {self} is needed"
+        return ""
 
 
 class FirmwareWorkload:
@@ -162,6 +171,51 @@ class AcceleratorWorkload:
         self.platform = tuple(platform)
 
 
+class PageRange:
+    """`count` pages of 4 KiB of the host from page `first`, in the guest from page `guest`."""
+
+    __slots__ = ("count", "first", "guest")
+
+    def __init__(self, first: int, count: int, guest: int) -> None:
+        self.first = first
+        self.count = count
+        self.guest = guest
+
+
+class VmConfig:
+    """What `vm` in config.json says of a domain (docs/spec/mapping.md, 2). Paths are the host's.
+
+    kernel, ramdisk, disk, device_tree: "" for none; cmdline: the kernel's; vcpus, memory (in
+    bytes): 0 for none; dtdevs: paths of the host's device-tree nodes; irqs: as xl counts
+    them, SPI + 32.
+    """
+
+    __slots__ = (
+        "cmdline",
+        "device_tree",
+        "disk",
+        "dtdevs",
+        "iomems",
+        "irqs",
+        "kernel",
+        "memory",
+        "ramdisk",
+        "vcpus",
+    )
+
+    def __init__(self) -> None:
+        self.kernel = ""
+        self.ramdisk = ""
+        self.cmdline = ""
+        self.disk = ""
+        self.device_tree = ""
+        self.vcpus = 0
+        self.memory = 0
+        self.dtdevs: tuple[str, ...] = ()
+        self.iomems: tuple[PageRange, ...] = ()
+        self.irqs: tuple[int, ...] = ()
+
+
 class DomainWorkload:
     """A domain of its own for the image's Linux program, or for its kernel.
 
@@ -169,7 +223,9 @@ class DomainWorkload:
     the image's program); cmdline: the kernel's; memory: bytes, 0 for the operator's default;
     vcpus: 0 for the default; console: pv or vuart; boot_timeout: seconds, None for the
     default; stop_method: shutdown or destroy; stop_timeout: seconds; on_crash: destroy or
-    coredump; accelerators: hardware of the guest.
+    coredump; accelerators: hardware of the guest; vm: what config.json says of it, None for
+    nothing. Its kernel, ramdisk and disk are files of the host and come in the place of the
+    image's, which are "" then; its command line, memory and vcpus are here as well.
     """
 
     __slots__ = (
@@ -187,6 +243,7 @@ class DomainWorkload:
         "stop_method",
         "stop_timeout",
         "vcpus",
+        "vm",
     )
     kind = "domain"
 
@@ -207,6 +264,7 @@ class DomainWorkload:
         on_crash: str = "destroy",
         accelerators: Sequence[AcceleratorRequest] = (),
         platform: Sequence[str] = (),
+        vm: VmConfig | None = None,
     ) -> None:
         self.kernel = kernel
         self.ramdisk = ramdisk
@@ -222,6 +280,7 @@ class DomainWorkload:
         self.on_crash = on_crash
         self.accelerators = tuple(accelerators)
         self.platform = tuple(platform)
+        self.vm = vm
 
 
 Workload = FirmwareWorkload | AcceleratorWorkload | DomainWorkload

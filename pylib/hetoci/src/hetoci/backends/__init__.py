@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 GROUP = "hetoci.backends"
 
 #: Fabric backends of this package, in the order of the inventory.
-FABRICS = ("fpga",)
+FABRICS = ("fpga", "dfl")
 
 #: Backends of this package that have no fabrics, but things to give back.
 OTHERS = ("rpmsg",)

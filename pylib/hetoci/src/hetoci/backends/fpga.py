@@ -80,7 +80,7 @@ def _describe(
     fabric.shell = host.text(f"{REGIONS}/{instance}/compat_id") or _inherited(host, node, "shell")
     manager = _manager(host, node)
     _windows(host, tree, fabric, node)
-    fabric.clocks = _clocks(host, tree, place)
+    fabric.clocks = tree.clock_rates(place)
     _content(host, fabric, node, manager)
     return fabric
 
@@ -141,19 +141,6 @@ def _windows(host: Host, tree: devicetree.LiveTree, fabric: Fabric, node: str) -
         controller = tree.interrupt_parent(fabric.place)
         width = (tree.cells(controller, "#interrupt-cells") or (1,))[0] if controller else 1
         fabric.interrupts = tuple(lines[at : at + width] for at in range(0, len(lines), width))
-
-
-def _clocks(host: Host, tree: devicetree.LiveTree, place: str) -> dict[str, int]:
-    """Rates in Hz of the clocks whose rate the tree fixes, by name."""
-    if not tree.cells(place, "clocks"):
-        return {}
-    names = devicetree.strings(host, devicetree.BASE + place, "clock-names")
-    rates = {}
-    for number, (provider, _) in enumerate(tree.clocks(place)):
-        rate = tree.cells(provider, "clock-frequency")
-        if rate:
-            rates[names[number] if number < len(names) else f"clock{number}"] = rate[0]
-    return rates
 
 
 def _content(host: Host, fabric: Fabric, node: str, manager: str) -> None:

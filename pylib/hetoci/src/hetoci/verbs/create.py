@@ -11,7 +11,8 @@ from ..errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+    from typing import Any
 
     from ..bundle import Bundle
     from ..cmdline import CommandLine
@@ -60,7 +61,7 @@ def workload_of(host: Host, bundle: Bundle, settings: Config) -> Workload | None
     cwd = bundle.section("process", "cwd")
     sources = metadata.Sources(
         bundle.annotations,
-        [("labels file's", bundles.image_labels(host, bundle))],
+        _image_keys(host, bundle),
         args=_strings(bundle.section("process", "args")),
         cwd=cwd if isinstance(cwd, str) else "/",
         env=_strings(bundle.section("process", "env")),
@@ -72,6 +73,15 @@ def workload_of(host: Host, bundle: Bundle, settings: Config) -> Workload | None
 
         inventory.check_platform(host, workload)
     return workload
+
+
+def _image_keys(host: Host, bundle: Bundle) -> list[tuple[str, Mapping[str, Any]]]:
+    """What the image says: the engine's store if that has a key of ours, else the labels file
+    in the image. The two are never mixed (docs/decisions/0202)."""
+    labels, annotations = bundles.stored_keys(host, bundle)
+    if any(map(metadata.concerns_us, (*labels, *annotations))):
+        return [("image label", labels), ("image annotation", annotations)]
+    return [("labels file's", bundles.image_labels(host, bundle))]
 
 
 def _strings(value: object) -> Sequence[str]:

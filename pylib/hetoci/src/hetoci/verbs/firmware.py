@@ -96,8 +96,9 @@ def _make_plan(
     """Read the firmware, check it against the board, and choose; changes nothing."""
     image = _read_firmware(host, bundle, workload, settings.firmware_max_size)
     firmware = plan.examine(image, workload.path)
+    cores = inventory.cores(host, with_clocks=bool(workload.clocks))
     return (
-        plan.make(workload, firmware, inventory.cores(host), settings.cores),
+        plan.make(workload, firmware, cores, settings.cores),
         firmware,
         image,
     )

@@ -10,6 +10,7 @@ import re
 import shlex
 import time
 from collections.abc import Generator, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,6 +69,15 @@ class Board:
     def put(self, local: str, remote: str) -> None:
         """Copy a file to the board."""
         self._ssh.put(local, remote)
+
+    def get(self, remote: str, local: str) -> None:
+        """Copy a file from the board."""
+        self._ssh.get(remote, local)
+
+    def forward(self, socket: str) -> AbstractContextManager[int]:
+        """Make a Unix socket of the board a TCP port here, as long as the context lasts."""
+        forwarded: AbstractContextManager[int] = self._ssh.forward_unix_socket(socket)
+        return forwarded
 
     def core_state(self) -> str:
         """Return what the kernel says of the real-time core."""

@@ -23,6 +23,7 @@ Recipes = dict[str, dict[str, str]]
 # Packages of oe-core (python3-manifest.json, scarthgap and wrynose) for modules outside core.
 PACKAGE_OF = {
     "_json": "python3-json",
+    "_socket": "python3-io",
     "ctypes": "python3-ctypes",
     "fcntl": "python3-fcntl",
     "hashlib": "python3-crypt",

@@ -4,6 +4,7 @@
 It is made in a second, so a change in our Python or C never rebuilds the root file system.
 """
 
+import json
 import shutil
 import tarfile
 from pathlib import Path
@@ -23,10 +24,8 @@ def build(
     shutil.copytree(rootfs.BOARD / "parts", root)
     install: list[str | Path] = ["make", "-C", paths.tree() / "pylib/hetoci", "install"]
     run.logged([*install, f"DESTDIR={root}", "PREFIX=/usr"], log)
-    # What an integrator does by hand: the engine's configuration from hetoci's example.
-    (root / "etc/containerd").mkdir()
-    shutil.copy(root / EXAMPLES / "containerd.toml", root / "etc/containerd/config.toml")
     _settings(root)
+    _engines(root)
     _modules(root, kernel_folder, folder, log)
     firmware = root / FIRMWARE
     firmware.mkdir(parents=True)
@@ -51,6 +50,24 @@ def _settings(root: Path) -> None:
     with (root / "etc/hetoci/hetoci.conf").open("a") as settings:
         settings.write("\n# The virtual board's shell, loaded when a container needs a slot.\n")
         settings.write(f"shells = /{FIRMWARE}/pl-shell.dtbo\n")
+
+
+def _engines(root: Path) -> None:
+    """Configure the engines as an integrator does: hetoci's examples, and what this board needs.
+
+    There is no registry, so the pods' pause image is one of ours, and no network that containers
+    could be given. Docker keeps its images in containerd, as it does by default from version 29.
+    """
+    examples = root / EXAMPLES
+    for folder in ("containerd", "containers/containers.conf.d", "docker"):
+        (root / "etc" / folder).mkdir(parents=True)
+    cri = '\n[plugins."io.containerd.grpc.v1.cri"]\n  sandbox_image = "localhost/pause:latest"\n'
+    containerd = (examples / "containerd.toml").read_text() + cri
+    (root / "etc/containerd/config.toml").write_text(containerd)
+    shutil.copy(examples / "podman.conf", root / "etc/containers/containers.conf.d/50-hetoci.conf")
+    docker = json.loads((examples / "docker-daemon.json").read_text())
+    docker |= {"features": {"containerd-snapshotter": True}, "bridge": "none", "iptables": False}
+    (root / "etc/docker/daemon.json").write_text(json.dumps(docker, indent=2) + "\n")
 
 
 def _modules(root: Path, kernel_folder: Path, folder: Path, log: Path) -> None:

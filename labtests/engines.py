@@ -1,0 +1,277 @@
+# SPDX-License-Identifier: MIT
+"""Engines on the board, as far as one container's life needs them, all by the same words.
+
+Each holds at most one container, called NAME. What an engine says when it refuses is returned,
+not raised.
+"""
+
+import re
+import shlex
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import grpc
+
+from conftest import IMAGES, RUNTIME, Board, Result
+
+NAME = "one"
+RUNNING = "running"
+EXITED = "exited"
+SECONDS = 120
+
+
+class Engine(Protocol):
+    """The life of the container NAME."""
+
+    def load(self, image: str) -> None:
+        """Bring the archive of `image` into the engine's store, once."""
+
+    def start(self, image: str, annotations: Mapping[str, str]) -> Result:
+        """Start the container in the background with the hetoci runtime."""
+
+    def state(self) -> str:
+        """Return RUNNING, EXITED or whatever else the engine says."""
+
+    def identity(self) -> str:
+        """Return the container's id, which is the last part of its bundle's path."""
+
+    def log(self) -> str:
+        """Return what the container has said so far."""
+
+    def stop(self) -> None:
+        """Ask the container to end, as the engine does it."""
+
+    def exit_code(self) -> int:
+        """Return the exit code of the container, which has ended."""
+
+    def remove(self) -> None:
+        """Remove the container, whatever state it is in, or its remains."""
+
+
+def archive(image: str) -> str:
+    """Return the image's archive on the board; a test may have put one in /run."""
+    name = f"{image}.oci.tar"
+    return f"$(ls /run/{name} {IMAGES}/{name} 2>/dev/null | head -n 1)"
+
+
+class Containerd:
+    """What `ctr` and CRI share: images come in by `ctr image import`."""
+
+    namespace = "default"
+
+    def __init__(self, board: Board) -> None:
+        self.board = board
+        self.ctr = f"ctr --namespace {self.namespace}"
+
+    def load(self, image: str) -> None:
+        """Import the archive, once."""
+        if f"localhost/{image}:latest" not in self.board.check(f"{self.ctr} image ls -q"):
+            self.board.check(f"{self.ctr} image import {archive(image)}")
+
+
+class Ctr(Containerd):
+    """containerd by its own client."""
+
+    def start(self, image: str, annotations: Mapping[str, str]) -> Result:
+        """`ctr run -d`."""
+        options = words("--annotation", annotations)
+        self.board.run(f"rm -f /run/{NAME}.log")
+        return self.board.run(
+            f"ctr run -d {RUNTIME} --log-uri file:///run/{NAME}.log {options} "
+            f"localhost/{image}:latest {NAME}"
+        )
+
+    def state(self) -> str:
+        """As `ctr task ls` says it."""
+        row = self.board.check(f"ctr task ls | awk '$1 == \"{NAME}\" {{print $3}}'").lower()
+        return EXITED if row == "stopped" else row
+
+    def identity(self) -> str:
+        """Its name."""
+        return NAME
+
+    def log(self) -> str:
+        """The file of --log-uri."""
+        return self.board.check(f"cat /run/{NAME}.log")
+
+    def stop(self) -> None:
+        """SIGTERM."""
+        self.board.check(f"ctr task kill -s SIGTERM {NAME}")
+
+    def exit_code(self) -> int:
+        """`ctr task rm` ends with it."""
+        done = self.board.run(f"ctr task rm {NAME}")
+        found = re.search(r"exit(?:ed with)? (?:code|status|non-zero code)\D*(\d+)", done.out)
+        return int(found.group(1)) if found else done.status
+
+    def remove(self) -> None:
+        """As conftest does it."""
+        self.board.remove(NAME)
+
+
+class Cri(Containerd):
+    """containerd by the calls that kubelet makes."""
+
+    namespace = "k8s.io"
+    logs = "/run/pod"
+
+    def __init__(self, board: Board, port: int) -> None:
+        super().__init__(board)
+        self.messages, services = grpc.protos_and_services("cri.proto")
+        channel = grpc.insecure_channel(f"127.0.0.1:{port}")
+        self.runtime = services.RuntimeServiceStub(channel)
+        self.images = services.ImageServiceStub(channel)
+        self.pod = ""
+        self.container = ""
+
+    def load(self, image: str) -> None:
+        """Import it, and wait until CRI has noticed."""
+        super().load("pause")
+        super().load(image)
+        for name in ("pause", image):
+            spec = {"image": f"localhost/{name}:latest"}
+            status = self.messages.ImageStatusRequest(image=spec)
+            for _ in range(20):
+                if self.images.ImageStatus(status, timeout=SECONDS).image.id:
+                    break
+            else:
+                raise AssertionError(f"CRI does not see the image {name}")
+
+    def start(self, image: str, annotations: Mapping[str, str]) -> Result:
+        """RunPodSandbox, CreateContainer, StartContainer."""
+        host = {"namespace_options": {"network": self.messages.NODE}}
+        pod = self.messages.PodSandboxConfig(
+            metadata={"name": "pod", "uid": "1", "namespace": "tests"},
+            log_directory=self.logs,
+            annotations=annotations,
+            linux={"security_context": host},
+        )
+        container = self.messages.ContainerConfig(
+            metadata={"name": NAME},
+            image={"image": f"localhost/{image}:latest"},
+            annotations=annotations,
+            log_path="log",
+            linux={"security_context": host},
+        )
+        try:
+            self.pod = self._call("RunPodSandbox", "RunPodSandboxRequest", config=pod,
+                                  runtime_handler="hetoci").pod_sandbox_id  # fmt: skip
+            self.container = self._call(
+                "CreateContainer", "CreateContainerRequest", pod_sandbox_id=self.pod,
+                config=container, sandbox_config=pod,
+            ).container_id  # fmt: skip
+            self._call("StartContainer", "ContainerRequest", container_id=self.container)
+        except grpc.RpcError as error:
+            return Result(str(error.details()), 1)
+        return Result("", 0)
+
+    def state(self) -> str:
+        """As ListContainers says it; ContainerStatus must agree."""
+        listed = {row.id: row.state for row in self._call("ListContainers", "Nothing").containers}
+        assert listed[self.container] == self._status().state
+        name = self.messages.ContainerState.Name(listed[self.container])
+        return str(name).removeprefix("CONTAINER_").lower()
+
+    def identity(self) -> str:
+        """From CreateContainer."""
+        return self.container
+
+    def log(self) -> str:
+        """The lines of the log file without what CRI puts in front."""
+        lines = self.board.check(f"cat {self.logs}/log").splitlines()
+        return "\n".join(line.split(" ", 3)[-1] for line in lines)
+
+    def stop(self) -> None:
+        """StopContainer."""
+        self._call("StopContainer", "StopContainerRequest", container_id=self.container, timeout=30)
+
+    def exit_code(self) -> int:
+        """From ContainerStatus."""
+        return int(self._status().exit_code)
+
+    def remove(self) -> None:
+        """RemoveContainer, StopPodSandbox, RemovePodSandbox."""
+        if self.container:
+            self._call("RemoveContainer", "ContainerRequest", container_id=self.container)
+        if self.pod:
+            self._call("StopPodSandbox", "PodSandboxRequest", pod_sandbox_id=self.pod)
+            self._call("RemovePodSandbox", "PodSandboxRequest", pod_sandbox_id=self.pod)
+        self.pod = self.container = ""
+
+    def _status(self) -> Any:
+        reply = self._call("ContainerStatus", "ContainerRequest", container_id=self.container)
+        return reply.status
+
+    def _call(self, method: str, message: str, **fields: Any) -> Any:
+        request = getattr(self.messages, message)(**fields)
+        return getattr(self.runtime, method)(request, timeout=SECONDS)
+
+
+class Commands:
+    """Podman and Docker, whose commands agree where it matters here."""
+
+    program = ""
+
+    def __init__(self, board: Board) -> None:
+        self.board = board
+
+    def load(self, image: str) -> None:
+        """`load`, once."""
+        if f"localhost/{image}" not in self.board.check(
+            f"{self.program} images --format '{{{{.Repository}}}}'", SECONDS
+        ):
+            self.board.check(f"{self.program} load -q -i {archive(image)}", SECONDS)
+
+    def start(self, image: str, annotations: Mapping[str, str]) -> Result:
+        """`run -d`."""
+        options = words("--annotation", annotations)
+        return self.board.run(
+            f"{self.program} run -d --name {NAME} --runtime hetoci --network none {options} "
+            f"localhost/{image}:latest",
+            SECONDS,
+        )
+
+    def state(self) -> str:
+        """As `inspect` says it."""
+        return self._inspect(".State.Status")
+
+    def identity(self) -> str:
+        """As `inspect` says it."""
+        return self._inspect(".Id")
+
+    def log(self) -> str:
+        """`logs`."""
+        return self.board.check(f"{self.program} logs {NAME} 2>&1", SECONDS)
+
+    def stop(self) -> None:
+        """`stop`."""
+        self.board.check(f"{self.program} stop {NAME}", SECONDS)
+
+    def exit_code(self) -> int:
+        """As `inspect` says it."""
+        return int(self._inspect(".State.ExitCode"))
+
+    def remove(self) -> None:
+        """`rm -f`."""
+        self.board.run(f"{self.program} rm -f {NAME}", SECONDS)
+
+    def _inspect(self, field: str) -> str:
+        template = f"{{{{{field}}}}}"
+        return self.board.check(f"{self.program} inspect --format '{template}' {NAME}", SECONDS)
+
+
+class Podman(Commands):
+    """Podman, as root."""
+
+    program = "podman"
+
+
+class Docker(Commands):
+    """Docker, whose daemon is started for the tests."""
+
+    program = "docker"
+
+
+def words(option: str, values: Mapping[str, str]) -> str:
+    """Return `option KEY=VALUE` for each of `values`, for a shell."""
+    return " ".join(f"{option} {shlex.quote(f'{key}={text}')}" for key, text in values.items())

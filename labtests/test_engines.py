@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: MIT
+"""The same unmodified images in containerd (by `ctr` and by CRI), Podman and Docker."""
+
+import contextlib
+import json
+import re
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from conftest import IMAGES, Board
+from engines import EXITED, RUNNING, Cri, Ctr, Docker, Engine, Podman
+from ociimage import without
+from test_firmware_container import free
+
+pytestmark = pytest.mark.lg_feature("engines")
+
+#: What each image says when it works, and its exit code when it is told to stop.
+SAYS = {"fw-echo": "(?i)cortex-r5"}
+STOPPED = {"fw-echo": 143}
+BARE = "fw-bare"
+SOCKET = "/run/containerd/containerd.sock"
+BUNDLES = "/run/containerd/io.containerd.runtime.v2.task"
+IMAGE_FILE = "hetoci-image.json"
+
+
+@pytest.fixture(scope="session")
+def engines(board: Board) -> Iterator[dict[str, Engine]]:
+    """All engines, their daemons running."""
+    board.check("systemctl start docker", 120)
+    with contextlib.ExitStack() as stack:
+        port = stack.enter_context(board.forward(SOCKET))
+        yield {"ctr": Ctr(board), "cri": Cri(board, port), "podman": Podman(board),
+               "docker": Docker(board)}  # fmt: skip
+    board.run("systemctl stop docker docker.socket", 60)
+
+
+@pytest.fixture(params=["ctr", "cri", "podman", "docker"])
+def engine(
+    request: pytest.FixtureRequest, clean_board: Board, engines: dict[str, Engine]
+) -> Iterator[Engine]:
+    """One engine after the other, without a container before and after."""
+    chosen = engines[request.param]
+    yield chosen
+    chosen.remove()
+
+
+@pytest.fixture(scope="session")
+def bare_image(board: Board, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """fw-echo without its labels file: only its labels say what it is."""
+    folder = tmp_path_factory.mktemp("image")
+    board.get(f"{IMAGES}/fw-echo.oci.tar", str(folder / "with.tar"))
+    without(folder / "with.tar", "/.hetoci/labels.json", folder / "bare.tar", BARE)
+    board.put(str(folder / "bare.tar"), f"/run/{BARE}.oci.tar")
+    return BARE
+
+
+def until(ask: Callable[[], str], pattern: str, seconds: float = 30) -> None:
+    """Ask again and again until the answer matches; fail with the last one."""
+    deadline = time.monotonic() + seconds
+    while not re.search(pattern, answer := ask()):
+        assert time.monotonic() < deadline, f"never matched {pattern}: {answer}"
+        time.sleep(0.3)
+
+
+def refused(engine: Engine, image: str, annotations: dict[str, str]) -> str:
+    """Start a container that the runtime must refuse; return what the engine says."""
+    engine.load(image)
+    done = engine.start(image, annotations)
+    assert done.status != 0, done.out
+    return done.out
+
+
+@pytest.mark.parametrize("image", list(SAYS))
+def test_an_image_lives_its_life(clean_board: Board, engine: Engine, image: str) -> None:
+    engine.load(image)
+    done = engine.start(image, {})
+    assert done.status == 0, done.out
+    until(engine.log, SAYS[image])
+    assert engine.state() == RUNNING
+    assert not free(clean_board)
+    engine.stop()
+    until(engine.state, EXITED)
+    assert free(clean_board)
+    assert engine.exit_code() == STOPPED[image]
+
+
+def test_the_users_annotation_wins_over_the_images_key(clean_board: Board, engine: Engine) -> None:
+    said = refused(engine, "fw-echo", {"io.hetoci.firmware": "/users/choice.elf"})
+    assert "/users/choice.elf" in said
+    assert free(clean_board)
+
+
+def test_a_key_that_the_operator_does_not_allow_is_refused_with_its_name(
+    clean_board: Board, engine: Engine
+) -> None:
+    settings = "/etc/hetoci/hetoci.conf"
+    clean_board.check(f"echo 'image-keys = io.hetoci.workload' > {settings}")
+    try:
+        said = refused(engine, "fw-echo", {})
+    finally:
+        clean_board.check(f": > {settings}")
+    assert "io.hetoci.firmware is not among the allowed image-keys (io.hetoci.workload)" in said
+    assert free(clean_board)
+
+
+# Docker tells containerd its container's image from version 27 on.
+@pytest.mark.parametrize("engine", ["ctr", "cri"], indirect=True)
+def test_an_image_with_nothing_but_labels_is_found_in_containerds_store(
+    clean_board: Board, engine: Engine, bare_image: str
+) -> None:
+    engine.load(bare_image)
+    done = engine.start(bare_image, {})
+    assert done.status == 0, done.out
+    until(engine.log, SAYS["fw-echo"])
+    assert engine.state() == RUNNING
+    found = json.loads(clean_board.check(f"cat {BUNDLES}/*/{engine.identity()}/{IMAGE_FILE}"))
+    assert found["labels"]["io.hetoci.workload"] == "firmware"
+    engine.stop()
+    until(engine.state, EXITED)

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: MIT
 """Print the LABELs of a Containerfile as JSON: `labels.py Containerfile >labels.json`.
 
-Engines drop an image's labels on the way to the runtime, so images carry them in
-/.hetoci/labels.json as well. The Containerfile is the one place where they are written.
+For images that bitbake makes: they carry their labels in /.hetoci/labels.json as well, and the
+Containerfile is the one place where labels are written. `hetoci-image build` needs no help.
 Exit status 2: the file cannot be read or has no labels.
 """
 

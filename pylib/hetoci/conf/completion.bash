@@ -6,7 +6,7 @@ _hetoci_containers() {
 
 _hetoci() {
     local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]} word verb=""
-    local verbs="create run start state kill delete ps list features update devices ps-all plan reap help"
+    local verbs="create run start state kill delete ps list features update devices ps-all plan reap image help"
     COMPREPLY=()
     for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
         [[ $word == -* ]] || case " $verbs " in *" $word "*) verb=$word; break ;; esac
@@ -24,6 +24,7 @@ _hetoci() {
         devices | ps-all) word="--json" ;;
         list | ps) word="--format --quiet $(_hetoci_containers)" ;;
         reap) word="--quiet" ;;
+        image) word="build inspect validate" ;;
         plan) mapfile -t COMPREPLY < <(compgen -d -W "--json" -- "$current"); return ;;
         delete) word="--force $(_hetoci_containers)" ;;
         kill) word="$(_hetoci_containers) TERM KILL INT HUP QUIT" ;;

@@ -190,6 +190,24 @@ def test_help_is_for_people(board: Board, words: list[str]) -> None:
     assert "usage: hetoci" in board.ok(*words).out
 
 
+def test_image_is_a_program_for_a_pc(board: Board) -> None:
+    refused = board.hetoci("image", "validate", "x.tar")
+    assert refused.code == 1
+    assert "is not installed here" in refused.err
+    assert "`hetoci plan BUNDLE`" in refused.err
+
+
+def test_image_becomes_that_program_where_it_is(
+    board: Board, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = board.root / "opt/tools/hetoci-image"
+    program.parent.mkdir(parents=True)
+    program.write_text('#!/bin/sh\necho "$*"\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"relative::/opt/tools:{os.environ['PATH']}")
+    assert board.ok("--debug", "image", "build", "--help").out == "build --help\n"
+
+
 def test_features_are_the_delegates_and_ours(board: Board, delegate: Path) -> None:
     delegate.write_text(
         "#!/bin/sh\n"

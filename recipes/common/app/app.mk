@@ -4,7 +4,8 @@
 #   SOURCES   its C files
 #   DESIGNS   accelerators it brings: for each, recipes/pl-<design>/src
 # and includes this file. make [CROSS_COMPILE=...] [PL_CROSS_COMPILE=...] [O=outdir]:
-# $(O)/NAME, $(O)/labels.json, and in $(O)/accelerator bitstream and overlay of each slot.
+# $(O)/NAME, $(O)/labels.json for images that no Containerfile builds, and in $(O)/accelerator
+# bitstream and overlay of each slot.
 APP := $(abspath $(dir $(lastword $(MAKEFILE_LIST))))
 HERE := $(abspath $(dir $(firstword $(MAKEFILE_LIST))))
 RECIPES := $(abspath $(APP)/../..)

@@ -29,6 +29,7 @@ HANDLERS = {
     "plan": ("show", "plan"),
     "reap": ("reap", "reap"),
     "features": ("about", "features"),
+    "image": ("about", "image"),
     "help": ("about", "show_help"),
     "version": ("about", "version"),
 }
@@ -68,7 +69,7 @@ def main(argv: Sequence[str], host: Host | None = None) -> int:
 
 def _handler(host: Host, line: cmdline.CommandLine) -> Handler:
     verb = line.verb
-    if verb is None or (verb in HANDLERS and line.flag("help", "h")):
+    if verb is None or (verb in HANDLERS and verb != "image" and line.flag("help", "h")):
         verb = "version" if {"version", "v"} & line.global_options.keys() else "help"
     elif verb == "ps" and not line.positional:
         verb = "ps-all"

@@ -43,6 +43,7 @@ VERB_VALUES: dict[str, frozenset[str]] = {
         "devices": "format f",
         "ps-all": "format f",
         "plan": "",
+        "image": "",
         "reap": "",
         "start": "",
         "state": "",
@@ -56,7 +57,7 @@ VERB_VALUES: dict[str, frozenset[str]] = {
 }
 
 #: Verbs that are hetoci's own: never given to the delegate.
-OWN_VERBS = frozenset(("devices", "plan", "reap", "ps-all", "help", "version", "features"))
+OWN_VERBS = frozenset(("devices", "plan", "reap", "ps-all", "image", "help", "version", "features"))
 
 #: Verbs that name an existing container in their first positional word.
 CONTAINER_VERBS = frozenset(

@@ -138,19 +138,22 @@ def objections(
 
     compatibles: the operator's globs of compatibles that nodes may have.
     """
-    reasons = [
-        *_target(overlay, fabric, tree),
-        *_region(overlay),
-        *_fixups(overlay),
-    ]
+    reasons = [*_target(overlay, fabric, tree), *own_objections(overlay)]
     for path, node in overlay.nodes():
         name = path.lstrip("/")
-        reasons += [f"node {name}: {reason}" for reason in _properties(node)]
         reasons += [f"node {name}: {reason}" for reason in _compatible(node, compatibles)]
         reasons += [f"node {name}: {reason}" for reason in _addresses(overlay, path, fabric, tree)]
         reasons += [f"node {name}: {reason}" for reason in _interrupts(overlay, path, fabric, tree)]
         reasons += [f"node {name}: {reason}" for reason in _clocks(overlay, path, fabric, tree)]
     return [f"overlay {overlay.where}: {reason}" for reason in reasons]
+
+
+def own_objections(overlay: Overlay) -> list[str]:
+    """Those of the reasons that no board is needed for."""
+    reasons = [*_region(overlay), *_fixups(overlay)]
+    for path, node in overlay.nodes():
+        reasons += [f"node {path.lstrip('/')}: {reason}" for reason in _properties(node)]
+    return reasons
 
 
 def _target(overlay: Overlay, fabric: Fabric, tree: LiveTree) -> list[str]:

@@ -32,6 +32,8 @@ PACKAGES = {"source": "linux-source-6.12", "xen": "xen-hypervisor-4.20-arm64"}
 BUSYBOX = "busybox-static"
 NEEDED_BYTES = 12 << 30
 MODULES = Path(__file__).parent
+IMAGE_CODE = ("images.py", "image/build.py", "image/keys.py")
+"""What makes an image's bytes."""
 
 
 def board_folder() -> Path:
@@ -195,7 +197,7 @@ def _images(found: dict[str, Path]) -> Path:
                 for part in ("common", "dts", "include", "pl")
             ),
             busybox,
-            cache.code(MODULES / "images.py"),
+            *(cache.code(MODULES / name) for name in IMAGE_CODE),
             _compilers(),
         ]
     )

@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""OCI images of recipes/, built with buildah from their Containerfiles."""
+"""The OCI images of recipes/, for the board."""
 
 import shutil
 from pathlib import Path
 
 from hetoci_lab import debian, paths, run
-
-BUILD = Path("recipes/common/build-image.sh")
+from hetoci_lab.image import build as building
 
 
 def recipes() -> list[Path]:
@@ -30,5 +29,5 @@ def build(folder: Path, busybox: Path, log: Path) -> None:
                 break
         if "rootfs/" in (recipe / "Containerfile").read_text():
             debian.unpack(busybox, context / "rootfs", log)
-        run.logged(["sh", paths.tree() / BUILD, context, folder], log)
+        building.build(context, folder, building.Options(digests=True))
     shutil.rmtree(folder / "context")

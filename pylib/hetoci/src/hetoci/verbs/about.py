@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from .. import OCI_VERSION, SPEC_VERSION, __version__, delegate, metadata
-from ..errors import DelegateError
+from ..errors import DelegateError, UsageError
+from ..host import explain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ For people:
   ps-all [--json]         firmware containers of all engines
   plan [--json] BUNDLE    what create would do with the bundle; changes nothing
   reap [--quiet]          give back what no living container owns
+  image ...               calls hetoci-image, which builds and checks images on a PC
 
 For engines (OCI runtime command line; plain containers are handed to crun or runc):
   create [--bundle DIR] [--pid-file FILE] [--console-socket PATH] ID
@@ -57,6 +60,23 @@ def version(host: Host, _line: CommandLine) -> int:
         f"hetoci version {__version__}\ndelegate: {runtime}\n"
     )
     return 0
+
+
+def image(host: Host, line: CommandLine) -> int:
+    """`image`: become hetoci-image, which no board needs (docs/decisions/0207)."""
+    words = line.argv[line.verb_at + 1 :]
+    for directory in os.environ.get("PATH", os.defpath).split(os.pathsep):
+        path = os.path.join(directory, "hetoci-image")
+        if os.path.isabs(path) and os.access(host.path(path), os.X_OK):
+            try:
+                os.execv(host.path(path), [path, *words])
+            except OSError as error:
+                raise UsageError(f"cannot run {path}: {explain(error)}") from error
+    raise UsageError(
+        "hetoci-image, which builds, inspects and validates images, is not installed here",
+        hint="it runs on a PC and comes with hetoci's sources (docs/images.md); here, `hetoci plan"
+        " BUNDLE` says what an image would do",
+    )
 
 
 def features(host: Host, _line: CommandLine) -> int:

@@ -1,0 +1,254 @@
+# SPDX-License-Identifier: MIT
+"""From a Containerfile to an OCI archive that every engine runs alike.
+
+buildah or podman builds; then the labels file is made from the labels that came out, in a layer
+of its own, and the archive is packed so that the same input gives the same bytes.
+"""
+
+import io
+import json
+import os
+import re
+import shutil
+import subprocess
+import tarfile
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hetoci_lab import spec
+from hetoci_lab.errors import LabError
+from hetoci_lab.image import keys, model, source
+from hetoci_lab.image import validate as check
+from hetoci_lab.image.tree import NotThere
+
+ENGINES = ("buildah", "podman")
+_NAME = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*")
+_TAR = "application/vnd.oci.image.layer.v1.tar"
+_ROLE = "io.hetoci.role"
+_TAIL = 15
+_MISSING = re.compile("no such file|no items matching", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to build. tag: the image's name, "" for localhost/<folder>:latest; engine: "" for
+    the first that is installed; digests: write the digest keys from the files; layers: one an
+    instruction, so that a new program does not move a bitstream again (layout.md, L9)."""
+
+    tag: str = ""
+    engine: str = ""
+    platform: str = "linux/arm64"
+    digests: bool = False
+    layers: bool = True
+    arguments: Sequence[str] = ()
+
+
+def build(given: Path, target: Path | None, options: Options) -> tuple[Path, list[check.Finding]]:
+    """Build the image of `given`, a Containerfile or the folder of one, into an OCI archive.
+
+    target: the archive, or the folder it goes to as <name>.oci.tar. Returns the archive and
+    the warnings. Raises LabError and leaves nothing if an engine fails or the image is wrong.
+    """
+    containerfile, context = _containerfile(given)
+    name = context.resolve().name.lower()
+    if not options.tag and not _NAME.fullmatch(name):
+        raise LabError(f"{name!r} cannot be an image's name.", hint="Give one with --tag.")
+    tag = options.tag or f"localhost/{name}:latest"
+    archive = _target(target, tag)
+    with tempfile.TemporaryDirectory(prefix="hetoci-image.") as folder:
+        work = Path(folder)
+        layout = work / "image"
+        _run_engine(work, layout, containerfile, context, tag, options)
+        finish(layout, digests=options.digests, platform=options.platform)
+        with model.opened(layout, platform=options.platform) as image:
+            report = check.check(image)
+        if not report.good:
+            lines = "\n  ".join(str(finding) for finding in report.findings)
+            raise LabError(f"{containerfile} gives an image that would not run:\n  {lines}")
+        _pack(layout, work / "packed")
+        archive.parent.mkdir(parents=True, exist_ok=True)
+        _place(work / "packed", archive)
+    return archive, report.findings
+
+
+def _containerfile(given: Path) -> tuple[Path, Path]:
+    """The Containerfile, and the folder that it copies from."""
+    if given.is_file():
+        return given, given.parent
+    for name in ("Containerfile", "Dockerfile"):
+        if (given / name).is_file():
+            return given / name, given
+    raise LabError(
+        f"{given} has no Containerfile.", hint="Give a folder such as recipes/hello, or the file."
+    )
+
+
+def _target(target: Path | None, tag: str) -> Path:
+    name = tag.rpartition("/")[2].partition(":")[0]
+    if target is None or target.is_dir() or not target.name.endswith(".tar"):
+        return (target or Path()) / f"{name}.oci.tar"
+    return target
+
+
+def _engine(wanted: str) -> str:
+    for name in [wanted] if wanted else ENGINES:
+        if shutil.which(name):
+            return name
+    raise LabError(
+        f"{wanted or ' and '.join(ENGINES)} cannot be found.",
+        hint="On Debian: apt install buildah.",
+    )
+
+
+def _run_engine(
+    work: Path, layout: Path, containerfile: Path, context: Path, tag: str, options: Options
+) -> None:
+    engine = _engine(options.engine)
+    # Storage of our own: nothing of the user's is touched, nothing of an earlier build is used.
+    # Nothing is checked by signature that the Containerfile's author does not have to trust.
+    policy = work / "policy.json"
+    policy.write_text('{"default": [{"type": "insecureAcceptAnything"}]}\n')
+    command = [engine, "--storage-driver", "vfs", "--root", str(work / "root")]
+    command += ["--runroot", str(work / "run")]
+    words = ["build", "--quiet", "--platform", options.platform, "--timestamp", "0"]
+    words += ["--format", "oci", f"--layers={str(options.layers).lower()}"]
+    words += ["--identity-label=false", "--tag", tag]
+    words += [f"--build-arg={argument}" for argument in options.arguments]
+    words += ["--signature-policy", str(policy), "--file", str(containerfile), str(context)]
+    identity = _run([*command, *words]).split()[-1]
+    push = ["push", "--quiet", "--signature-policy", str(policy), identity]
+    _run([*command, *push, f"oci:{layout}:{tag}"])
+
+
+def _run(command: list[str]) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+    if done.returncode:
+        tail = "\n  ".join(line for line in done.stderr.splitlines()[-_TAIL:] if line)
+        hint = (
+            "Is all that its Containerfile copies in its folder?" if _MISSING.search(tail) else None
+        )
+        raise LabError(f"{command[0]} ended with status {done.returncode}:\n  {tail}\n", hint=hint)
+    return done.stdout
+
+
+def finish(layout: Path, *, digests: bool, platform: str) -> None:
+    """Give the only image in a layout its digest keys, and the labels file that says what its
+    labels say. Without keys of the extension the image stays as it is."""
+    with model.opened(layout, platform=platform) as image:
+        found = keys.of(image)
+        if not found.stored:
+            return
+        new = _digest_labels(image, keys.own_names(found.values)) if digests else {}
+        labels = {**image.labels, **new}
+        content = (json.dumps(labels, indent=2, sort_keys=True) + "\n").encode()
+        try:
+            there = image.labels_file()
+        except NotThere:
+            there = None
+        if not new and there == content:
+            return
+    _rewrite(layout, labels, content)
+
+
+def _digest_labels(image: model.Image, values: dict[str, str]) -> dict[str, str]:
+    """The digest keys that the files call for, where the author wrote none."""
+    found: dict[str, list[str]] = {}
+    for named in keys.files(image, values):
+        if named.device:
+            key = f"{spec.PREFIX}accelerator.{named.device}.digest"
+        elif named.role == "firmware":
+            key = f"{spec.PREFIX}firmware.digest"
+        else:
+            key = f"{spec.PREFIX}domain.digest"
+        try:
+            digest = image.tree.digest(image.tree.find(named.path))
+        except NotThere:
+            continue  # validation says so
+        if key not in values and digest not in found.setdefault(key, []):
+            found[key].append(digest)
+    return {key: ",".join(digests) for key, digests in found.items()}
+
+
+def _rewrite(layout: Path, labels: dict[str, str], content: bytes) -> None:
+    """Put labels and a layer with the labels file into a layout's only image."""
+    index = json.loads((layout / "index.json").read_text())
+    [entry] = index["manifests"]
+    manifest = _blob(layout, entry)
+    config = _blob(layout, manifest["config"])
+    old = [entry["digest"], manifest["config"]["digest"]]
+    layer = _labels_layer(content)
+    config["config"]["Labels"] = labels
+    config["rootfs"]["diff_ids"].append(_digest(layer))
+    config.setdefault("history", []).append(
+        {"created": "1970-01-01T00:00:00Z", "created_by": "hetoci-image: labels file"}
+    )
+    added = {**_store(layout, layer, _TAR), "annotations": {_ROLE: "metadata"}}
+    manifest["layers"].append(added)
+    manifest["config"] |= _store(layout, _packed(config), manifest["config"]["mediaType"])
+    entry |= _store(layout, _packed(manifest), entry["mediaType"])
+    for digest in old:
+        (layout / source.blob_name(digest)).unlink()
+    (layout / "index.json").write_bytes(_packed(index))
+
+
+def _blob(layout: Path, descriptor: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(
+        (layout / source.blob_name(descriptor["digest"])).read_bytes()
+    )
+    return found
+
+
+def _packed(value: dict[str, Any]) -> bytes:
+    return json.dumps(value, separators=(",", ":"), sort_keys=True).encode()
+
+
+def _digest(data: bytes) -> str:
+    return source.digest_of(io.BytesIO(data))
+
+
+def _store(layout: Path, data: bytes, media_type: str) -> dict[str, Any]:
+    digest = _digest(data)
+    (layout / source.blob_name(digest)).write_bytes(data)
+    return {"mediaType": media_type, "digest": digest, "size": len(data)}
+
+
+def _labels_layer(content: bytes) -> bytes:
+    """A layer with the labels file alone; not compressed, because that depends on zlib."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w", format=tarfile.USTAR_FORMAT) as archive:
+        path = spec.LABELS_FILE.lstrip("/")
+        folder = tarfile.TarInfo(path.partition("/")[0])
+        folder.type, folder.mode = tarfile.DIRTYPE, 0o755
+        archive.addfile(folder)
+        file = tarfile.TarInfo(path)
+        file.mode, file.size = 0o644, len(content)
+        archive.addfile(file, io.BytesIO(content))
+    return packed.getvalue()
+
+
+def _pack(layout: Path, archive: Path) -> None:
+    """Pack a layout by ourselves: archives that engines make carry the time of day."""
+
+    def plain(member: tarfile.TarInfo) -> tarfile.TarInfo:
+        member.uid = member.gid = member.mtime = 0
+        member.uname = member.gname = ""
+        member.mode = 0o755 if member.isdir() else 0o644
+        return member
+
+    with tarfile.open(archive, "w", format=tarfile.USTAR_FORMAT) as packed:
+        for path in sorted(layout.rglob("*")):
+            packed.add(path, str(path.relative_to(layout)), recursive=False, filter=plain)
+
+
+def _place(packed: Path, archive: Path) -> None:
+    """Put the finished archive where it belongs in one step."""
+    beside = archive.with_name(f".{archive.name}.{os.getpid()}")
+    try:
+        shutil.copyfile(packed, beside)
+        beside.replace(archive)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        raise LabError(f"{archive} cannot be written: {error.strerror}.") from error

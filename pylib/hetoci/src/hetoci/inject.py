@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from . import cdi
 from .errors import BundleError
 
 TYPE_CHECKING = False
@@ -87,9 +88,12 @@ def _rules(rules: list[Any], devices: Sequence[Device]) -> list[Any]:
 
 
 def _mounts(bundle: Bundle) -> list[Any]:
-    """The bundle's mounts; relative sources begin at the bundle (runtime-spec, config.md)."""
+    """The bundle's mounts without CDI's requests; relative sources begin at the bundle
+    (runtime-spec, config.md)."""
     mounts = []
     for mount in bundle.section("mounts") or []:
+        if cdi.is_request(mount):
+            continue
         source = mount.get("source") if isinstance(mount, dict) else None
         options = mount.get("options") or [] if isinstance(mount, dict) else []
         bound = {"bind", "rbind"} & {word for word in options if isinstance(word, str)}

@@ -8,7 +8,7 @@ for each slot. It is the operator's: applied as it is, and left in place.
 
 from __future__ import annotations
 
-from . import backends, claims, fdt, inventory
+from . import backends, cdi, claims, fdt, inventory
 from .assign import occupied
 from .bitstream import any_id
 from .errors import BundleError, PolicyDenied
@@ -132,6 +132,7 @@ def ensure(
             backend.unload_shell(host, region)
         host.checkpoint("create:shell")
         backend.load_shell(host, region, shell.blob)
+        cdi.refresh(host, settings)
     finally:
         for claim in taken:
             claim.give_up()

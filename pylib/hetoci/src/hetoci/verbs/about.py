@@ -18,15 +18,15 @@ if TYPE_CHECKING:
     from ..host import Host
 
 HELP = """\
-hetoci: an OCI runtime for Linux containers and firmware on remote cores
+hetoci: an OCI runtime for Linux containers, accelerators and firmware on remote cores
 
 usage: hetoci [--root DIR] [--log FILE] [--log-format text|json] [...] VERB [...]
 
 For people:
-  devices [--json]        remote cores of this board, their state and who holds them
-  ps-all [--json]         firmware containers of all engines
+  devices [--json]        cores, regions and slots of this board and who holds them
+  ps [--json]             containers with hardware, of all engines
   plan [--json] BUNDLE    what create would do with the bundle; changes nothing
-  reap [--quiet]          give back what no living container owns
+  reap [--quiet]          give back what no living container owns; write CDI files
   image ...               calls hetoci-image, which builds and checks images on a PC
 
 For engines (OCI runtime command line; plain containers are handed to crun or runc):
@@ -34,12 +34,12 @@ For engines (OCI runtime command line; plain containers are handed to crun or ru
   run [--detach] [--bundle DIR] ID
   start ID   state ID   kill ID [SIGNAL]   delete [--force] ID
   ps ID   list   features   update ID
-  exec, pause, resume, checkpoint, restore, events, spec: plain containers only
+  exec, pause, resume, checkpoint, restore, events, spec: not for firmware
 
   --version, --help
 
-A bundle is firmware if its annotations, or /.hetoci/labels.json in the image, have
-io.hetoci.workload=firmware. See hetoci(1) and hetoci.conf(5).
+What a container is run as is said by the key io.hetoci.workload (firmware, accelerator) in its
+annotations or in the image. See hetoci(1) and hetoci.conf(5).
 """
 
 

@@ -59,9 +59,10 @@ def workload_of(host: Host, bundle: Bundle, settings: Config) -> Workload | None
     if metadata.is_sandbox(bundle.annotations):
         return None
     cwd = bundle.section("process", "cwd")
+    image = _image_keys(host, bundle)
     sources = metadata.Sources(
-        bundle.annotations,
-        _image_keys(host, bundle),
+        _with_requests(host, bundle, image),
+        image,
         args=_strings(bundle.section("process", "args")),
         cwd=cwd if isinstance(cwd, str) else "/",
         env=_strings(bundle.section("process", "env")),
@@ -73,6 +74,21 @@ def workload_of(host: Host, bundle: Bundle, settings: Config) -> Workload | None
 
         inventory.check_platform(host, workload)
     return workload
+
+
+def _with_requests(
+    host: Host, bundle: Bundle, image: Sequence[tuple[str, Mapping[str, Any]]]
+) -> Mapping[str, Any]:
+    """The user's annotations, and what CDI devices ask for (docs/spec/devices.md, D14, D15)."""
+    names = [key for _, keys in image for key in keys]
+    if not any(map(metadata.concerns_us, (*bundle.annotations, *names))):
+        return bundle.annotations
+    from .. import cdi
+
+    asked = cdi.requests(host, bundle)
+    if not asked:
+        return bundle.annotations
+    return {**bundle.annotations, **cdi.as_keys(asked, bundle.annotations, names)}
 
 
 def _image_keys(host: Host, bundle: Bundle) -> list[tuple[str, Mapping[str, Any]]]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import sys
 
-from .. import backends, cgroup, claims, state, verbs
+from .. import backends, cdi, cgroup, claims, config, state, verbs
 from ..backends import remoteproc
 from ..errors import DeviceBusy, HetociError, TeardownError
 from ..host import explain
@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 
 
 def reap(host: Host, line: CommandLine) -> int:
-    """`reap`: find and give back; one line on stdout for each thing done."""
+    """`reap`: find and give back, and bring the CDI files up to date; one line on stdout for
+    each thing given back."""
     done, failures = sweep(host, thorough=True)
+    cdi.refresh(host, config.load(host))
     if line.flag("quiet", "q"):
         done = []
     sys.stdout.write("".join(f"{text}\n" for text in done))

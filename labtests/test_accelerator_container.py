@@ -87,11 +87,11 @@ def test_the_container_reaches_its_own_device_and_no_other(slots: Board) -> None
     running(slots, "mine", "pl-vadd")
     other = running(slots, "other", "pl-sha256")
     major, minor = slots.check(f"stat -c '%Hr %Lr' /proc/{other}/root/dev/hetoci/sha256").split()
-    slots.check(f"mknod -m 666 /run/foreign c {major} {minor}")
+    slots.check(f"mknod -m 666 /dev/foreign c {major} {minor}")
     group = "cat /proc/$(ctr task ls | awk '$1 == \"mine\" {print $2}')/cgroup | cut -d: -f3"
-    inside = f"sh -c 'echo $$ > /sys/fs/cgroup'$({group})'/cgroup.procs; : < /run/foreign'"
+    inside = f"sh -c 'echo $$ > /sys/fs/cgroup'$({group})'/cgroup.procs; : < /dev/foreign'"
     slots.fails(inside, "Operation not permitted")
-    slots.check("rm /run/foreign")
+    slots.check("rm /dev/foreign")
 
 
 def test_two_accelerators_of_one_image(slots: Board) -> None:

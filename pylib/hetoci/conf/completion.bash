@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: MIT
 # bash completion for hetoci(1)
 _hetoci_containers() {
-    hetoci ps-all --json 2>/dev/null | sed -n 's/^ *"id": "\(.*\)",$/\1/p'
+    hetoci ps --json 2>/dev/null | sed -n 's/^ *"id": "\(.*\)",$/\1/p'
 }
 
 _hetoci() {
     local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]} word verb=""
-    local verbs="create run start state kill delete ps list features update devices ps-all plan reap image help"
+    local verbs="create run start state kill delete ps list features update devices plan reap image help"
     COMPREPLY=()
     for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
         [[ $word == -* ]] || case " $verbs " in *" $word "*) verb=$word; break ;; esac
@@ -21,8 +21,8 @@ _hetoci() {
         "") word="$verbs --root --log --log-format --version --help" ;;
         create) word="--bundle --pid-file --console-socket" ;;
         run) word="--detach --bundle --pid-file --console-socket" ;;
-        devices | ps-all) word="--json" ;;
-        list | ps) word="--format --quiet $(_hetoci_containers)" ;;
+        devices) word="--json" ;;
+        list | ps) word="--format --quiet --json $(_hetoci_containers)" ;;
         reap) word="--quiet" ;;
         image) word="build inspect validate" ;;
         plan) mapfile -t COMPREPLY < <(compgen -d -W "--json" -- "$current"); return ;;

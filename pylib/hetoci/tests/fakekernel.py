@@ -167,7 +167,14 @@ class FakeKernel:
     def __init__(self, root: Path, cores: int = 1) -> None:
         self.root = root
         self.cores: dict[str, Rproc] = {}
-        for directory in ("sys/class/remoteproc", "dev", "run", "etc", "sys/bus/rpmsg/devices"):
+        for directory in (
+            "sys/class/remoteproc",
+            "dev",
+            "run",
+            "etc",
+            "tmp",
+            "sys/bus/rpmsg/devices",
+        ):
             (root / directory).mkdir(parents=True, exist_ok=True)
         firmware_class = root / "sys/module/firmware_class/parameters"
         firmware_class.mkdir(parents=True)

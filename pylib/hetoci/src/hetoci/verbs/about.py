@@ -25,7 +25,8 @@ usage: hetoci [--root DIR] [--log FILE] [--log-format text|json] [...] VERB [...
 For people:
   devices [--json]        cores, regions and slots of this board and who holds them
   ps [--json]             containers with hardware, of all engines
-  plan [--json] BUNDLE    what create would do with the bundle; changes nothing
+  plan [--json] BUNDLE    what create would do with a bundle or an OCI image (layout or
+                          archive); changes nothing
   reap [--quiet]          give back what no living container owns; write CDI files
   image ...               calls hetoci-image, which builds and checks images on a PC
 

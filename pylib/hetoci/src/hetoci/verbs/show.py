@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
+    from ..bundle import Bundle
     from ..cmdline import CommandLine
     from ..fabric import Fabric
     from ..host import Host
@@ -106,13 +107,22 @@ def _holder(core: Core) -> str:
 
 
 def plan(host: Host, line: CommandLine) -> int:
-    """`plan [--json] BUNDLE`: what create would do with the bundle, touching nothing."""
-    from . import create
-
+    """`plan [--json] BUNDLE|IMAGE`: what create would do with it, touching nothing."""
     path = line.positional[0] if line.positional else line.value("bundle", "b")
     if not path:
-        raise UsageError("plan needs the path of a bundle")
-    found = bundle.load(host, os.path.abspath(path))
+        raise UsageError("plan needs the path of a bundle or of an OCI image")
+    path = os.path.abspath(path)
+    if host.is_directory(path) and not host.exists(f"{path}/oci-layout"):
+        return _plan(host, line, bundle.load(host, path))
+    from ..unpack import bundle_of
+
+    with bundle_of(host, host.path(path)) as unpacked:
+        return _plan(host, line, unpacked)
+
+
+def _plan(host: Host, line: CommandLine, found: Bundle) -> int:
+    from . import create
+
     settings = config.load(host)
     workload = create.workload_of(host, found, settings)
     if workload is None:

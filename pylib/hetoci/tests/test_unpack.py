@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: MIT
+"""`hetoci plan IMAGE`: image layouts and archives of them."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import firmware
+from conftest import Board
+
+LABELS = {"io.hetoci.workload": "firmware", "org.example.other": "x"}
+
+
+def layer(*members: tuple[tarfile.TarInfo, bytes]) -> bytes:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w:gz") as tar:
+        for member, data in members:
+            member.size = len(data)
+            tar.addfile(member, io.BytesIO(data))
+    return out.getvalue()
+
+
+def file(name: str, data: bytes) -> tuple[tarfile.TarInfo, bytes]:
+    return tarfile.TarInfo(name), data
+
+
+def link(name: str, target: str) -> tuple[tarfile.TarInfo, bytes]:
+    member = tarfile.TarInfo(name)
+    member.type, member.linkname = tarfile.SYMTYPE, target
+    return member, b""
+
+
+class Layout:
+    """An image layout in a directory."""
+
+    def __init__(self, place: Path, *layers: bytes, labels: Any = LABELS) -> None:
+        self.place = place
+        (place / "blobs/sha256").mkdir(parents=True)
+        (place / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
+        config = {"config": {"Entrypoint": ["/x.elf"], "Labels": labels}}
+        manifest = {
+            "config": self.blob(json.dumps(config).encode()),
+            "layers": [self.blob(data) for data in layers],
+        }
+        index = {"manifests": [self.blob(json.dumps(manifest).encode())]}
+        (place / "index.json").write_text(json.dumps(index))
+
+    def blob(self, data: bytes) -> dict[str, Any]:
+        digest = hashlib.sha256(data).hexdigest()
+        (self.place / "blobs/sha256" / digest).write_bytes(data)
+        return {"digest": f"sha256:{digest}", "size": len(data)}
+
+    def archive(self, path: Path) -> Path:
+        with tarfile.open(path, "w") as tar:
+            tar.add(self.place, ".")
+        return path
+
+
+ELF = firmware.scripted("say hello")
+
+
+def test_a_layout_is_planned_by_its_labels(board: Board) -> None:
+    Layout(board.root / "image", layer(file("x.elf", ELF)))
+    plan = board.ok("plan", "--json", "/image").json()
+    assert (plan["workload"], plan["cores"]) == ("firmware", ["remoteproc0"])
+    assert list((board.root / "tmp").iterdir()) == []
+
+
+def test_an_archive_says_the_same_as_its_layout(board: Board) -> None:
+    made = Layout(board.root / "image", layer(file("x.elf", ELF)))
+    made.archive(board.root / "image.tar")
+    assert board.ok("plan", "/image.tar").out == board.ok("plan", "/image").out
+
+
+def test_a_later_layer_takes_away_what_it_whites_out(board: Board) -> None:
+    Layout(board.root / "image", layer(file("x.elf", ELF)), layer(file(".wh.x.elf", b"")))
+    assert "/x.elf does not exist in the image" in board.hetoci("plan", "/image").err
+
+
+def outside(place: Path) -> None:
+    Layout(place, layer(file("../../evil", b"x")))
+
+
+def through_a_link(place: Path) -> None:
+    Layout(place, layer(link("out", "/"), file("out/evil", b"x")))
+
+
+def whiteout_through_a_link(place: Path) -> None:
+    Layout(place, layer(link("out", "/etc"), file("out/.wh.passwd", b"")))
+
+
+def broken_index(place: Path) -> None:
+    Layout(place)
+    (place / "index.json").write_text("[")
+
+
+def missing_blob(place: Path) -> None:
+    Layout(place, layer(file("x.elf", ELF)))
+    for blob in (place / "blobs/sha256").iterdir():
+        blob.unlink()
+
+
+def digest_that_is_a_path(place: Path) -> None:
+    Layout(place)
+    index = {"manifests": [{"digest": "sha256:../../../etc/passwd"}]}
+    (place / "index.json").write_text(json.dumps(index))
+
+
+def foreign_platform(place: Path) -> None:
+    Layout(place)
+    index = json.loads((place / "index.json").read_text())
+    index["manifests"][0]["platform"] = {"architecture": "s390x", "os": "linux"}
+    (place / "index.json").write_text(json.dumps(index))
+
+
+def no_archive(place: Path) -> None:
+    place.write_bytes(b"no tar")
+
+
+@pytest.mark.parametrize(
+    ("make", "sentence"),
+    [
+        (outside, "outside the destination"),
+        (through_a_link, "outside the destination"),
+        (whiteout_through_a_link, "outside the destination"),
+        (broken_index, "index.json: "),
+        (missing_blob, "No such file"),
+        (digest_that_is_a_path, "a descriptor has the digest"),
+        (foreign_platform, "no manifest for this machine's platform"),
+        (no_archive, "it is no tar archive"),
+    ],
+)
+def test_what_is_no_image_is_refused_in_a_sentence(
+    board: Board, make: Callable[[Path], None], sentence: str
+) -> None:
+    make(board.root / "image")
+    result = board.hetoci("plan", "/image")
+    assert result.code == 1
+    assert sentence in result.err
+    assert "\n" not in result.err.strip()
+    assert list((board.root / "tmp").iterdir()) == []

@@ -13,12 +13,15 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import firmware
 from fakekernel import BoardHost, FakeKernel
+
+if TYPE_CHECKING:
+    from plboard import PlBoard
 
 PR_SET_CHILD_SUBREAPER = 36
 HERE = Path(__file__).parent
@@ -31,6 +34,16 @@ def until(what: Callable[[], Any], seconds: float = 10.0) -> Any:
         assert time.monotonic() < deadline, f"waited {seconds} s in vain"
         time.sleep(0.01)
     return result
+
+
+#: Processes of ours that outlive a test.
+HELPERS: set[int] = set()
+
+
+def children() -> list[int]:
+    """Processes that became our children, as a shim's."""
+    found = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+    return [int(child) for child in found if int(child) not in HELPERS]
 
 
 class Result:
@@ -171,19 +184,42 @@ def subreaper() -> None:
 @pytest.fixture
 def board(tmp_path: Path) -> Iterator[Board]:
     """A board with one Cortex-R5F core."""
-    yield from _board(tmp_path, 1)
+    yield from _board(Board(tmp_path, 1))
 
 
 @pytest.fixture
 def two_cores(tmp_path: Path) -> Iterator[Board]:
     """A board with two Cortex-R5F cores."""
-    yield from _board(tmp_path, 2)
+    yield from _board(Board(tmp_path, 2))
 
 
-def _board(root: Path, cores: int) -> Iterator[Board]:
-    made = Board(root, cores)
+@pytest.fixture
+def pl(tmp_path: Path) -> Iterator[PlBoard]:
+    """A board with programmable logic: a shell with four slots."""
+    from plboard import PlBoard
+
+    yield from _board(PlBoard(tmp_path))
+
+
+@pytest.fixture
+def bare_pl(tmp_path: Path) -> Iterator[PlBoard]:
+    """A board with programmable logic and no shell in it."""
+    from plboard import PlBoard
+
+    yield from _board(PlBoard(tmp_path, shell=False))
+
+
+@pytest.fixture
+def xlnx_pl(tmp_path: Path) -> Iterator[PlBoard]:
+    """A board with linux-xlnx's attributes of the FPGA manager, and without configfs."""
+    from plboard import PlBoard
+
+    yield from _board(PlBoard(tmp_path, shell=False, configfs=False, xlnx=True))
+
+
+def _board(made: Any) -> Iterator[Any]:
     yield made
-    for child in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split():
-        os.kill(int(child), signal.SIGKILL)  # keepers that the test did not end
-        os.waitpid(int(child), 0)
+    for child in children():  # keepers and inits that the test did not end
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
     made.kernel.close()

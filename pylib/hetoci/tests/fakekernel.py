@@ -19,11 +19,13 @@ import struct
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 from hetoci import elf, rsctable
 from hetoci.host import Host
 
-OWN_PREFIX = ("/sys/class/remoteproc/", "/sys/module/firmware_class/")
+OWN_PREFIX = ("/sys/class/remoteproc/", "/sys/module/firmware_class/", "/sys/class/fpga_manager/")
+OVERLAYS = "/sys/kernel/config/device-tree/overlays/"
 
 
 class Rproc:
@@ -167,6 +169,7 @@ class FakeKernel:
     def __init__(self, root: Path, cores: int = 1) -> None:
         self.root = root
         self.cores: dict[str, Rproc] = {}
+        self.fpga: Any = None  # a FakeFpga, where the board has one
         for directory in (
             "sys/class/remoteproc",
             "dev",
@@ -258,6 +261,12 @@ class FakeKernel:
                         opened = self.cores[words[1]]
                     elif words[0] == "poke":
                         result = self._poke(words[1], words[2])
+                    elif words[0] == "mkdir":
+                        result = self.fpga.mkdir(words[1])
+                    elif words[0] == "rmdir":
+                        result = self.fpga.rmdir(words[1])
+                    elif words[0] == "close":
+                        self.fpga.close(words[1], bytes.fromhex(words[2]))
                     elif words[0] == "ioctl" and opened:
                         opened.put_on_release = words[1] == "1"
                     elif words[0] == "start" and opened:
@@ -273,17 +282,26 @@ class FakeKernel:
         parts = path.split("/")
         if path.startswith(OWN_PREFIX[0]):
             return self.cores[parts[4]].poke(parts[5], value)
+        if path.startswith(OWN_PREFIX[2]):
+            return int(self.fpga.poke(parts[5], value))
         put(self.root / path.lstrip("/"), value + "\n")
         return 0
 
 
 class BoardHost(Host):
     """The Host of the fake board. die_at: name of the checkpoint at which the process that
-    reaches it is killed as by SIGKILL."""
+    reaches it is killed as by SIGKILL; `change:N`: after its N-th change of a file, N from 0."""
 
     def __init__(self, root: str, die_at: str = "") -> None:
         super().__init__(root)
         self._die_at = die_at
+        self._changes = int(die_at.removeprefix("change:")) if die_at[:7] == "change:" else -1
+        self._changed()
+
+    def _changed(self) -> None:
+        if self._changes == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        self._changes -= 1
 
     def _connect(self) -> socket.socket:
         kernel = socket.socket(socket.AF_UNIX)
@@ -302,14 +320,49 @@ class BoardHost(Host):
             descriptor = self._connect().detach()
             self._call(descriptor, "open " + path.rpartition("/")[2])
             return descriptor
-        return super().open(path, flags, mode)
+        descriptor = super().open(path, flags, mode)
+        if flags & (os.O_WRONLY | os.O_RDWR):
+            self._changed()
+        return descriptor
 
     def poke(self, path: str, value: str) -> None:
         if not path.startswith(OWN_PREFIX):
             super().poke(path, value)
             return
+        self._ask(f"poke {path} {value}")
+
+    def _ask(self, request: str) -> None:
         with self._connect() as kernel:
-            self._call(kernel.fileno(), f"poke {path} {value}")
+            self._call(kernel.fileno(), request)
+        self._changed()
+
+    def make_directory(self, path: str, mode: int = 0o700) -> None:
+        if not path.startswith(OVERLAYS):
+            super().make_directory(path, mode)
+        elif not self.exists(path):
+            self._ask(f"mkdir {path.removeprefix(OVERLAYS)}")
+        self._changed()
+
+    def write_once(self, path: str, data: bytes) -> None:
+        if not path.startswith(OVERLAYS):
+            super().write_once(path, data)
+            return
+        self._ask(f"close {path.removeprefix(OVERLAYS).partition('/')[0]} {data.hex()}")
+
+    def remove_directory(self, path: str) -> None:
+        if not path.startswith(OVERLAYS):
+            super().remove_directory(path)
+        elif self.exists(path):
+            self._ask(f"rmdir {path.removeprefix(OVERLAYS)}")
+        self._changed()
+
+    def put(self, path: str, data: bytes, mode: int = 0o600) -> None:
+        super().put(path, data, mode)
+        self._changed()
+
+    def remove(self, path: str) -> None:
+        super().remove(path)
+        self._changed()
 
     def shutdown_on_release(self, descriptor: int, on: bool) -> None:
         self._call(descriptor, f"ioctl {int(on)}")

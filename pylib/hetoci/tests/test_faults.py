@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 import hetoci
-from conftest import Board, until
+from conftest import Board, children, until
 
 #: Steps of `hetoci create`; the keeper is forked between recorded and forked.
 CREATE = (
@@ -52,10 +52,7 @@ def _settle(board: Board) -> None:
     """Wait until orphaned keepers have ended (they notice their creator's death)."""
 
     def none_left() -> bool:
-        try:
-            return os.waitpid(-1, os.WNOHANG) == (0, 0) and False
-        except ChildProcessError:
-            return True
+        return not [child for child in children() if not os.waitpid(child, os.WNOHANG)[0]]
 
     until(none_left)
 

@@ -130,27 +130,42 @@ def place(
 
 
 def _content(images: Images, request: AcceleratorRequest, fabric: Fabric) -> Content:
-    limit = images.settings.bitstream_max_size
+    """The checked files of `request`. Raises PolicyDenied with every reason against them."""
     path = assign.expand(request.bitstream, fabric) or ""
-    data, digest = images.read(path, limit, request.digests)
-    reasons = [f"bitstream {path}: {fault}" for fault in _header(data, request, fabric)]
     overlay_path = assign.expand(request.overlay, fabric) or ""
-    blob = b""
-    main_nodes: tuple[str, ...] = request.nodes
+    reasons: list[str] = []
+    data = blob = b""
+    digest = ""
+    main_nodes: Sequence[str] = request.nodes
+    try:
+        data, digest = images.read(path, images.settings.bitstream_max_size, request.digests)
+        reasons += [f"bitstream {path}: {fault}" for fault in _header(data, request, fabric)]
+    except BundleError as error:
+        reasons.append(str(error))
     if overlay_path:
-        blob, _ = images.read(overlay_path, OVERLAY_LIMIT, request.digests)
-        parsed = overlay.parse(blob, overlay_path)
-        tree = LiveTree(images.host)
-        globs = images.settings.overlay_compatibles
-        reasons += overlay.objections(parsed, fabric, tree, globs)
-        reasons += _nodes(request, parsed.main_nodes(), overlay_path)
-        main_nodes = request.nodes or tuple(parsed.main_nodes())
+        try:
+            blob, _ = images.read(overlay_path, OVERLAY_LIMIT, request.digests)
+            faults, main_nodes = _overlay(images, blob, overlay_path, request, fabric)
+            reasons += faults
+        except BundleError as error:
+            reasons.append(str(error))
     if reasons:
         raise PolicyDenied("", reasons)
     programming = Programming(data, blob, partial=request.partial, encrypted=request.encrypted)
     content = Content(programming, path, digest)
-    content.main_nodes = main_nodes
+    content.main_nodes = tuple(main_nodes)
     return content
+
+
+def _overlay(
+    images: Images, blob: bytes, path: str, request: AcceleratorRequest, fabric: Fabric
+) -> tuple[list[str], Sequence[str]]:
+    """What is wrong with an overlay, and the nodes that the container gets the devices of."""
+    parsed = overlay.parse(blob, path)
+    globs = images.settings.overlay_compatibles
+    reasons = overlay.objections(parsed, fabric, LiveTree(images.host), globs)
+    found = parsed.main_nodes()
+    return reasons + _nodes(request, found, path), request.nodes or found
 
 
 def _header(data: bytes, request: AcceleratorRequest, fabric: Fabric) -> list[str]:
@@ -178,6 +193,9 @@ def _nodes(request: AcceleratorRequest, found: Sequence[str], path: str) -> list
     missing = [name for name in request.nodes if name not in found]
     if missing:
         return [f"overlay {path} has no node {', '.join(missing)}, it has {', '.join(found)}"]
+    twice = [name for name in request.nodes if found.count(name) > 1]
+    if twice:
+        return [f"overlay {path} has several nodes {twice[0]}, which cannot be told apart"]
     if not request.nodes and len(found) != 1:
         return [
             f"overlay {path} has {len(found)} nodes with a compatible; the key devices says which"
@@ -290,8 +308,7 @@ def _program(
     host: Host, request: AcceleratorRequest, fabric: Fabric, content: Content, with_nodes: bool
 ) -> Prepared:
     backend = backends.load(host, fabric.backend)
-    if fabric.ours:  # what a container that died has left
-        backend.clear(host, fabric.key)
+    backend.clear(host, fabric.key)  # what a container that died may have left
     if not with_nodes:
         content.programming.overlay = b""
     backend.program(host, fabric, content.programming)

@@ -179,14 +179,15 @@ def occupied(fabric: Fabric) -> str | None:
 
 
 def _match(options: Mapping[str, Options]) -> dict[str, Fabric]:
-    """A free fabric for as many as possible, the first of each where that leaves enough
-    (augmenting paths: at most 16 accelerators)."""
+    """A free fabric for as many as possible, the first that another one has not got; that one
+    makes room only if nothing else is left (augmenting paths: at most 16 accelerators)."""
     taken: dict[str, str] = {}  # place of a fabric -> accelerator
     found: dict[str, Fabric] = {}
 
     def settle(name: str, seen: set[str]) -> bool:
-        for fabric in options[name].candidates:
-            if fabric.place in seen or occupied(fabric) is not None:
+        free = [fabric for fabric in options[name].candidates if occupied(fabric) is None]
+        for fabric in sorted(free, key=lambda fabric: fabric.place in taken):
+            if fabric.place in seen:
                 continue
             seen.add(fabric.place)
             if fabric.place not in taken or settle(taken[fabric.place], seen):

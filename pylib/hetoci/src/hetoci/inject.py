@@ -39,7 +39,8 @@ def edited(bundle: Bundle, devices: Sequence[Device], description: str) -> dict[
     """
     config = dict(bundle.config)
     linux = _object(config, "linux")
-    _check(bundle, linux, devices)
+    check(bundle, [device.path for device in devices])
+    _numbers(linux, devices)
     user = _object(_object(config, "process"), "user")
     linux["devices"] = [
         *(linux.get("devices") or []),
@@ -94,10 +95,10 @@ def _mounts(bundle: Bundle) -> list[Any]:
     for mount in bundle.section("mounts") or []:
         if cdi.is_request(mount):
             continue
-        source = mount.get("source") if isinstance(mount, dict) else None
-        options = mount.get("options") or [] if isinstance(mount, dict) else []
-        bound = {"bind", "rbind"} & {word for word in options if isinstance(word, str)}
-        if bound and isinstance(source, str) and not source.startswith("/"):
+        source = mount.get("source")
+        options = mount.get("options") or []
+        words = {word for word in (*options, mount.get("type")) if isinstance(word, str)}
+        if words & {"bind", "rbind"} and isinstance(source, str) and not source.startswith("/"):
             mount = {**mount, "source": f"{bundle.path}/{source}"}
         mounts.append(mount)
     return mounts
@@ -112,25 +113,34 @@ def _bind(description: str) -> dict[str, Any]:
     }
 
 
-def _check(bundle: Bundle, linux: dict[str, Any], devices: Sequence[Device]) -> None:
-    mounts = [m for m in bundle.section("mounts") or [] if isinstance(m, dict)]
+def check(bundle: Bundle, paths: Sequence[str]) -> None:
+    """Raise BundleError for a container that cannot have devices at `paths`."""
+    mounts = bundle.section("mounts") or []
+    if not isinstance(mounts, list) or not all(isinstance(mount, dict) for mount in mounts):
+        raise BundleError("mounts in config.json is no list of objects")
     places = {str(m.get("destination", "")).rstrip("/"): m for m in mounts}
-    for namespace in linux.get("namespaces") or []:
+    for namespace in bundle.section("linux", "namespaces") or []:
         if isinstance(namespace, dict) and namespace.get("type") == "user":
             raise BundleError(
                 "a container with a user namespace of its own cannot have accelerators",
                 hint="run it without (docs/spec/devices.md, D8)",
             )
-    if "bind" in str(places.get("/dev", {}).get("options", "")):
+    if "bind" in str([places.get("/dev", {}).get(key) for key in ("options", "type")]):
         raise BundleError("the container's /dev is the host's: accelerators would show there")
     if DESCRIPTION in places:
         raise BundleError(f"the container has a mount at {DESCRIPTION} already")
+    have = [d for d in bundle.section("linux", "devices") or [] if isinstance(d, dict)]
+    there = {d.get("path") for d in have} | set(places)
+    for path in paths:
+        if path in there:
+            raise BundleError(f"the container has something at {path} already")
+
+
+def _numbers(linux: dict[str, Any], devices: Sequence[Device]) -> None:
+    """Raise BundleError if the container has one of `devices` already."""
     have = [d for d in linux.get("devices") or [] if isinstance(d, dict)]
-    paths = {d.get("path") for d in have} | set(places)
     numbers = {(d.get("type"), d.get("major"), d.get("minor")) for d in have}
     for device in devices:
-        if device.path in paths:
-            raise BundleError(f"the container has something at {device.path} already")
         if (device.type, device.major, device.minor) in numbers:
             raise BundleError(
                 f"the container has the device {device.type} {device.major}:{device.minor},"

@@ -58,6 +58,9 @@ NODE_PROPERTIES = frozenset(
     )
 )
 
+#: How many faults of one overlay a message names.
+_MAX_REASONS = 16
+
 #: The properties in which a reference to another node may stand.
 _REFERENCES = frozenset(("clocks", "interrupt-parent"))
 
@@ -94,7 +97,7 @@ class Overlay:
         return [
             node.name.partition("@")[0]
             for _, node in self.nodes()
-            if "compatible" in node.properties
+            if fdt.strings(node.properties.get("compatible", b""))
         ]
 
     def inside(self, path: str) -> str:
@@ -145,6 +148,8 @@ def objections(
         reasons += [f"node {name}: {reason}" for reason in _addresses(overlay, path, fabric, tree)]
         reasons += [f"node {name}: {reason}" for reason in _interrupts(overlay, path, fabric, tree)]
         reasons += [f"node {name}: {reason}" for reason in _clocks(overlay, path, fabric, tree)]
+    if len(reasons) > _MAX_REASONS:  # who makes an overlay of a million faults needs no list
+        reasons[_MAX_REASONS:] = [f"and {len(reasons) - _MAX_REASONS} more"]
     return [f"overlay {overlay.where}: {reason}" for reason in reasons]
 
 
@@ -282,8 +287,14 @@ def _clocks(overlay: Overlay, path: str, fabric: Fabric, tree: LiveTree) -> list
     node = overlay.by_path[path]
     words = fdt.cells(node.properties.get("clocks", b""))
     mine = {(provider, *arguments) for provider, arguments in tree.clocks(fabric.place)}
+    references = {
+        place[2]
+        for place in (*overlay.outside, *overlay.local)
+        if place[:2] == _place(overlay, path, "clocks", 0)[:2]
+    }
     at = 0
     while at < len(words):
+        references.discard(4 * at)
         label = overlay.outside.get(_place(overlay, path, "clocks", 4 * at))
         local = _place(overlay, path, "clocks", 4 * at) in overlay.local
         provider = tree.label(label) if label else None
@@ -293,6 +304,8 @@ def _clocks(overlay: Overlay, path: str, fabric: Fabric, tree: LiveTree) -> list
         if provider and (provider, *words[at + 1 : at + 1 + count]) not in mine:
             return [f"clock &{label} is not one of {fabric.name}"]
         at += 1 + count
+    if references:
+        return [f"clocks has a reference in an argument, at cell {min(references) // 4}"]
     return []
 
 

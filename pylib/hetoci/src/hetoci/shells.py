@@ -8,10 +8,12 @@ for each slot. It is the operator's: applied as it is, and left in place.
 
 from __future__ import annotations
 
+import time
+
 from . import backends, cdi, claims, fdt, inventory
 from .assign import occupied
 from .bitstream import any_id
-from .errors import BundleError, PolicyDenied
+from .errors import BundleError, DeviceBusy, PolicyDenied
 from .fabric import REGION, SLOT
 from .host import explain
 
@@ -26,6 +28,10 @@ if TYPE_CHECKING:
     from .workloads import AcceleratorRequest
 
 _LIMIT = 1 << 20
+
+#: How long another container may take to load a shell, s.
+_PATIENCE = 10.0
+_POLL = 0.05
 
 
 class Shell:
@@ -90,10 +96,27 @@ def needed(
         region = _region(host, shell, fabrics)
         if region is None:
             continue
-        if region.blocker:
-            raise PolicyDenied(f"shell {shell.path} cannot be loaded", [region.blocker])
+        reasons = _obstacles(host, region, fabrics)
+        if reasons:
+            raise PolicyDenied(f"shell {shell.path} cannot be loaded", reasons)
         return shell, region
     return None
+
+
+def _obstacles(host: Host, region: Fabric, fabrics: Sequence[Fabric]) -> list[str]:
+    """Why the shell in `region` has to stay: every reason."""
+    if region.blocker:
+        return [f"region {region.name} {region.blocker}"]
+    reasons = [
+        f"slot {fabric.name} {why}"
+        for fabric in fabrics
+        if fabric.parent == region.place and (why := occupied(fabric))
+    ]
+    why = occupied(region)
+    loaded = backends.load(host, region.backend).shell_of_ours(host, region)
+    if why and (region.holder or not loaded):
+        reasons.append(f"region {region.name} {why}")
+    return reasons
 
 
 def _region(host: Host, shell: Shell, fabrics: Sequence[Fabric]) -> Fabric | None:
@@ -111,24 +134,51 @@ def ensure(
 
     Raises PolicyDenied or DeviceBusy if the region is in use, FpgaError if it does not load.
     """
-    fabrics = inventory.fabrics(host, settings.part)
-    found = needed(host, settings, requests, fabrics)
-    if found is None:
-        return
-    shell, region = found
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        fabrics = inventory.fabrics(host, settings.part)
+        try:
+            found = needed(host, settings, requests, fabrics)
+            if found is not None:
+                _load(host, settings, requests, holder, *found)
+        except (DeviceBusy, PolicyDenied):
+            if time.monotonic() > deadline or not _being_loaded(host, fabrics):
+                raise
+            time.sleep(_POLL)
+        else:
+            return
+
+
+def _being_loaded(host: Host, fabrics: Sequence[Fabric]) -> bool:
+    """True if another container is being created that has a region's claim: it may be loading
+    the shell that this one needs too."""
+    holders = [claims.holder_of(host, f.key) for f in fabrics if f.kind == REGION]
+    return any(holder is not None and not holder.group for holder in holders)
+
+
+def _load(
+    host: Host,
+    settings: Config,
+    requests: Sequence[AcceleratorRequest],
+    holder: Holder,
+    shell: Shell,
+    region: Fabric,
+) -> None:
     backend = backends.load(host, region.backend)
-    within = [f for f in fabrics if f.parent == region.place]
+    within = [f for f in inventory.fabrics(host) if f.parent == region.place]
     taken = claims.acquire_all(host, [region.key, *(f.key for f in within)], holder)
     try:
-        loaded = backend.shell_of_ours(host, region)
-        reasons = [f"slot {f.name} {why}" for f in within if (why := occupied(f))]
-        if region.design and not loaded:
-            reasons.append(f"region {region.name} {occupied(region)}")
-        if reasons:
-            raise PolicyDenied(f"shell {shell.path} cannot be loaded", reasons)
-        for fabric in within:
+        now = inventory.fabrics(host, settings.part)  # rule C3
+        for fabric in now:
+            if fabric.holder and fabric.holder.pid == holder.pid:
+                fabric.holder = None
+        if needed(host, settings, requests, now) is None:
+            return
+        if {f.key for f in now if f.parent == region.place} != {f.key for f in within}:
+            raise DeviceBusy(f"region {region.name} changed while it was claimed")
+        for fabric in [*within, region]:
             backend.clear(host, fabric.key)
-        if loaded:
+        if backend.shell_of_ours(host, region):
             backend.unload_shell(host, region)
         host.checkpoint("create:shell")
         backend.load_shell(host, region, shell.blob)

@@ -215,8 +215,8 @@ def apply(host: Host, item: str, blob: bytes) -> None:
     host.make_directory(item, 0o755)
     host.checkpoint("program:item")
     host.write_once(f"{item}/dtbo", blob)
-    if host.text(f"{item}/status") != "applied":
-        number = host.text(f"{item}/error") or "0"
+    number = host.text(f"{item}/error") or "0"
+    if number != "0" or host.text(f"{item}/status") != "applied":
         raise OSError(abs(int(number)) if number.lstrip("-").isdecimal() else errno.EIO, "")
 
 

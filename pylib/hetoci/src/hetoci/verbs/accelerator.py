@@ -22,7 +22,7 @@ from .. import (
     state,
 )
 from ..cmdline import with_bundle
-from ..errors import BundleError, TeardownError
+from ..errors import BundleError, DelegateError, TeardownError
 from ..model import UNLOCKED, Holder, Step
 from .create import container_id
 
@@ -49,6 +49,7 @@ def create(
 ) -> int:
     """`create [options] ID`: program, then have the delegate create the container."""
     record, taken = _prepare(host, line, bundle, settings, workload)
+    code = 1
     try:
         code = delegate.run(host, with_bundle(line, f"{record.directory}/bundle"))
         host.checkpoint("create:delegated")
@@ -56,7 +57,7 @@ def create(
             _hand_over(host, line, record, taken)
             return 0
     except BaseException:
-        _forget(host, record, taken)
+        _forget(host, record, taken, running=code == 0)
         raise
     _forget(host, record, taken)
     return code
@@ -67,13 +68,14 @@ def run(
 ) -> int:
     """`run [options] ID`: as create, then to the program's end; with --detach until it runs."""
     record, taken = _prepare(host, line, bundle, settings, workload)
+    detach, code = line.flag("detach", "d"), 1
     try:
         code = delegate.run(host, with_bundle(line, f"{record.directory}/bundle"))
-        if code == 0 and line.flag("detach", "d"):
+        if code == 0 and detach:
             _hand_over(host, line, record, taken)
             return 0
     except BaseException:
-        _forget(host, record, taken)
+        _forget(host, record, taken, running=code == 0 and detach)
         raise
     _forget(host, record, taken)
     return code
@@ -87,6 +89,10 @@ def _prepare(
 
     container = container_id(line)
     rootfs = _rootfs(bundle)
+    delegate.find(host)
+    names = [request.name for request in workload.accelerators]
+    names += [request.name for request in workload.endpoints]
+    inject.check(bundle, [f"{describe.DIRECTORY}/{name}" for name in names])
     reap.quick(host)
     me = Holder(container, line.root, os.getpid(), host.start_time(os.getpid()) or "")
     made: list[Record] = []
@@ -168,17 +174,22 @@ def _container_pid(host: Host, line: CommandLine, record: Record) -> int:
     text = host.text(path) if path else None
     if text and text.isdecimal():
         return int(text)
-    pid = _delegates_state(host, record).get("pid")
-    return pid if isinstance(pid, int) else 0
+    found = _delegates_state(host, record)
+    pid = found.get("pid")
+    if isinstance(pid, int) and pid > 0:
+        return pid
+    if found.get("status") == state.STOPPED:
+        return 0
+    raise DelegateError(
+        f"cannot find out the process of container {record.id}: the delegate's state has no pid"
+    )
 
 
 def _delegates_state(host: Host, record: Record) -> dict[str, Any]:
     """What the delegate says of the container; {} if it knows none."""
     from json import loads
 
-    root = record.data["root"]
-    words = ["--root", root] if root else []
-    code, text = delegate.ask(host, [*words, "state", record.id])
+    code, text = delegate.ask(host, [*_root(record), "state", record.id])
     try:
         found = loads(text) if code == 0 else {}
     except ValueError:
@@ -186,8 +197,17 @@ def _delegates_state(host: Host, record: Record) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _forget(host: Host, record: Record, taken: list[Claim]) -> None:
-    """Undo what `_prepare` did while its claims are still ours; failures stay for reap."""
+def _root(record: Record) -> list[str]:
+    root = record.data["root"]
+    return ["--root", root] if root else []
+
+
+def _forget(host: Host, record: Record, taken: list[Claim], *, running: bool = False) -> None:
+    """Undo what `_prepare` did while its claims are still ours; failures stay for reap.
+
+    running: the delegate has the container."""
+    if running:
+        delegate.ask(host, [*_root(record), "delete", "--force", record.id])
     accelerate.undo(host, record.data["held"], taken)
     record.remove()
 
@@ -245,9 +265,7 @@ def reap(host: Host, record: Record, *, orphaned: bool) -> str:
     if not abandoned and claims.lives(host, Holder(record.id, "", pid, start, group)):
         return ""
     if abandoned or orphaned:
-        root = record.data["root"]
-        words = ["--root", root] if root else []
-        delegate.ask(host, [*words, "delete", "--force", record.id])
+        delegate.ask(host, [*_root(record), "delete", "--force", record.id])
     failures = give_back(host, record)
     if failures:
         raise TeardownError(failures)

@@ -190,11 +190,16 @@ def ps_all(host: Host, line: CommandLine) -> int:
 def list_containers(host: Host, line: CommandLine) -> int:
     """`list [--format table|json] [--quiet]`: the delegate's containers under the same
     --root, and ours. Where we have none, the delegate answers alone."""
-    ours = [r.state() for r in state.records(host) if r.data["root"] == line.root]
+    ours = {r.id: r for r in state.records(host) if r.data["root"] == line.root}
     if not ours:
         return delegate.replace_us(host, line.argv)
     root = ["--root", line.root] if line.root else []
-    both = _delegate_list(host, root) + ours
+    both = _delegate_list(host, root)
+    for found in both:
+        record = ours.pop(str(found.get("id")), None)
+        if record:  # it has a bundle of ours
+            found["bundle"] = record.data["bundle"]
+    both += [r.state(verbs.load(r.kind).status(host, r)) for r in ours.values()]
     if line.flag("quiet", "q"):
         sys.stdout.write("".join(f"{c['id']}\n" for c in both))
     elif _as_json(line):

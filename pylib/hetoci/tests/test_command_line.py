@@ -275,7 +275,7 @@ def test_plan_of_a_plain_container_names_the_delegate(board: Board) -> None:
 
 
 def test_plan_needs_a_bundle(board: Board) -> None:
-    assert board.hetoci("plan").err == "hetoci: plan needs the path of a bundle\n"
+    assert board.hetoci("plan").err == "hetoci: plan needs the path of a bundle or of an OCI image\n"
     assert "cannot read /nowhere/config.json" in board.hetoci("plan", "/nowhere").err
 
 

@@ -2,6 +2,8 @@
 """`hetoci-image validate` and `inspect`: what is wrong with an image, in sentences."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +18,7 @@ from imagemaker import Entry, file, layer
 
 from hetoci import fdt
 from hetoci_lab import spec
+from hetoci_lab.errors import LabError
 from hetoci_lab.image import cli, contents, keys, model, validate
 
 A = "io.hetoci.accelerator.sum"
@@ -412,6 +415,34 @@ def test_validate_says_so_and_ends_with_its_status(tmp_path: Path) -> None:
     document = json.loads(bad.stdout)
     assert document["good"] is False
     assert {finding["level"] for finding in document["findings"]} == {"error", "warning"}
+
+
+def test_an_image_that_cannot_be_read_is_a_finding_for_programs(tmp_path: Path) -> None:
+    (tmp_path / "image.tar").write_bytes(b"no tar")
+    done = run("validate", "--json", tmp_path / "image.tar")
+    assert isinstance(done.exception, LabError)
+    document = json.loads(done.stdout)
+    assert document["good"] is False
+    assert "is no tar archive" in document["findings"][0]["reason"]
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "sentence"),
+    [
+        (["validate", "missing.tar"], 2, "Path 'missing.tar' does not exist"),
+        (["validate", "empty.tar"], 3, "hetoci-image: empty.tar has no index.json"),
+        (["build", "."], 3, "hetoci-image: . has no Containerfile"),
+        (["build", "--engine", "docker", "."], 2, "'docker' is not one of"),
+    ],
+)
+def test_the_command_ends_with_a_sentence_and_its_status(
+    tmp_path: Path, words: list[str], code: int, sentence: str
+) -> None:
+    make.archive(tmp_path, tmp_path.parent / "empty.tar").rename(tmp_path / "empty.tar")
+    command = [sys.executable, "-m", "hetoci_lab.image.cli", *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (code, "")
+    assert sentence in done.stderr
 
 
 def test_inspect_shows_keys_with_their_meaning_and_files(tmp_path: Path) -> None:

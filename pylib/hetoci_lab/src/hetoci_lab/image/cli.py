@@ -118,17 +118,27 @@ def validate_command(image: Path, name: str, platform: str, as_json: bool) -> No
     Keys, the files that they name, their digests and headers, and whether labels and labels file
     agree. Exit status 1 if there is an error; warnings do not count.
     """
-    with model.opened(image, name=name, platform=platform) as found:
-        report = validate.check(found)
+    try:
+        with model.opened(image, name=name, platform=platform) as found:
+            report = validate.check(found)
+    except LabError as error:
+        if as_json:
+            reason = validate.Finding(validate.ERROR, str(image), error.message, error.hint or "")
+            _show_json(good=False, findings=[reason])
+        raise
     if as_json:
-        findings = [finding.to_json() for finding in report.findings]
-        click.echo(json.dumps({"good": report.good, "findings": findings}, indent=2))
+        _show_json(good=report.good, findings=report.findings)
     else:
         for finding in report.findings:
             click.echo(finding)
         if report.good:
             click.echo(f"{image}: good")
     sys.exit(0 if report.good else BAD_IMAGE)
+
+
+def _show_json(*, good: bool, findings: list[validate.Finding]) -> None:
+    document = {"good": good, "findings": [finding.to_json() for finding in findings]}
+    click.echo(json.dumps(document, indent=2))
 
 
 def main() -> None:

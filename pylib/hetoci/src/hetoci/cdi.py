@@ -93,7 +93,7 @@ def _write(host: Host, kind: str, devices: Mapping[str, str]) -> None:
     else:
         host.remove(spec)
     for file in host.listing(directory):
-        if file not in wanted:
+        if file not in wanted and not host.being_put(file):
             host.remove(f"{directory}/{file}")
 
 

@@ -121,6 +121,13 @@ class Host:
             os.close(descriptor)
         os.rename(self.path(temporary), self.path(path))
 
+    def being_put(self, name: str) -> bool:
+        """True if the file name `name` is that of what a living process's `put` is writing."""
+        words = name.rsplit(".", 2)
+        if len(words) < 3 or words[2] != "tmp" or not words[1].isdecimal():
+            return False
+        return self.start_time(int(words[1])) is not None
+
     def listing(self, path: str) -> list[str]:
         """Sorted names in the directory `path`; empty if there is no such directory."""
         try:

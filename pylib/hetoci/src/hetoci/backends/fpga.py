@@ -252,9 +252,11 @@ def _write(host: Host, fabric: Fabric, firmware: str, programming: Programming) 
 
 
 def clear(host: Host, key: str) -> None:
-    """Remove our overlay and what is staged for the fabric whose claim is `key`. Raises
-    FpgaError if the overlay stays."""
+    """Remove our overlay and what is staged for the fabric whose claim is `key`, and a shell
+    whose loading was interrupted. Raises FpgaError if the overlay stays."""
     _remove(host, _overlay(key))
+    if _unfinished_shell(host, key):
+        _remove(host, _shell(key))
     staging.unstage(host, _file(key))
 
 
@@ -273,18 +275,22 @@ def _remove(host: Host, item: str) -> None:
 # shells of the operator's
 
 
-def _shell(region: Fabric) -> str:
-    return f"{OVERLAYS}/{SHELL}{region.key.removeprefix('fpga.')}"
+def _shell(key: str) -> str:
+    return f"{OVERLAYS}/{SHELL}{key.removeprefix('fpga.')}"
+
+
+def _unfinished_shell(host: Host, key: str) -> bool:
+    return host.text(f"{_shell(key)}/status") not in (None, "applied")
 
 
 def shell_of_ours(host: Host, region: Fabric) -> bool:
     """True if the shell in `region` was loaded by `load_shell`."""
-    return host.exists(_shell(region))
+    return host.exists(_shell(region.key))
 
 
 def load_shell(host: Host, region: Fabric, blob: bytes) -> None:
     """Apply the overlay of a shell, as it is. Raises FpgaError; then it is not there."""
-    item = _shell(region)
+    item = _shell(region.key)
     try:
         apply(host, item, blob)
     except OSError as error:
@@ -294,14 +300,16 @@ def load_shell(host: Host, region: Fabric, blob: bytes) -> None:
 
 def unload_shell(host: Host, region: Fabric) -> None:
     """Remove the overlay of a shell that `load_shell` applied. Raises FpgaError."""
-    _remove(host, _shell(region))
+    _remove(host, _shell(region.key))
 
 
 def leftovers(host: Host) -> list[str]:
-    """Claim keys of fabrics for which there is an overlay or a staged file of ours."""
-    names = [
-        f"fpga.{name[len(OURS) :]}" for name in host.listing(OVERLAYS) if name.startswith(OURS)
-    ]
+    """Claim keys of fabrics for which there is an overlay or a staged file of ours; a shell only
+    if its loading was interrupted."""
+    items = host.listing(OVERLAYS)
+    names = [f"fpga.{name[len(OURS) :]}" for name in items if name.startswith(OURS)]
+    shells = [f"fpga.{name[len(SHELL) :]}" for name in items if name.startswith(SHELL)]
+    names += [key for key in shells if _unfinished_shell(host, key)]
     for path in staging.staged(host, f"{OURS}fpga."):
         name = path.rpartition("/")[2]
         names.append(name[len(OURS) :].partition(".bit")[0])

@@ -3,7 +3,8 @@
 
 cli.py --serve SOCKET answers such calls from forked copies of a process that has everything
 imported, which saves the tests most of their time: a call is a JSON list of the words, sent
-with standard input, output and error; the answer is the exit code, negative for a signal.
+with standard input, output and error; the answers are the pid and the exit code, negative for
+a signal.
 """
 
 import json
@@ -26,8 +27,9 @@ def serve(path: str) -> None:
 
     assert hashlib and mmap and traceback
     with socket.socket(socket.AF_UNIX) as server:
-        server.bind(path)
+        server.bind(f"{path}.new")
         server.listen(64)
+        os.rename(f"{path}.new", path)
         while True:
             connection, _ = server.accept()
             if os.fork():
@@ -61,6 +63,7 @@ def _handle(connection: socket.socket) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
+    connection.sendall(f"{child}\n".encode())
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     connection.sendall(str(code).encode())
 

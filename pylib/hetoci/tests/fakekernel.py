@@ -251,32 +251,35 @@ class FakeKernel:
             threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
 
     def _serve(self, connection: socket.socket) -> None:
-        opened: Rproc | None = None
-        with connection, connection.makefile("rw", encoding="utf-8") as stream:
-            try:
+        opened: list[Rproc] = []
+        try:
+            with connection, connection.makefile("rw", encoding="utf-8") as stream:
                 for line in stream:
-                    words = line.rstrip("\n").split(" ", 2)
-                    result = 0
-                    if words[0] == "open":
-                        opened = self.cores[words[1]]
-                    elif words[0] == "poke":
-                        result = self._poke(words[1], words[2])
-                    elif words[0] == "mkdir":
-                        result = self.fpga.mkdir(words[1])
-                    elif words[0] == "rmdir":
-                        result = self.fpga.rmdir(words[1])
-                    elif words[0] == "close":
-                        self.fpga.close(words[1], bytes.fromhex(words[2]))
-                    elif words[0] == "ioctl" and opened:
-                        opened.put_on_release = words[1] == "1"
-                    elif words[0] == "start" and opened:
-                        result = opened.boot()
+                    result = self._do(line.rstrip("\n").split(" ", 2), opened)
                     stream.write(f"{result}\n")
                     stream.flush()
-            except OSError:
-                pass
-        if opened:
-            opened.release()
+        except OSError:  # the caller was killed
+            pass
+        for core in opened:
+            core.release()
+
+    def _do(self, words: list[str], opened: list[Rproc]) -> int:
+        """One request; `opened` has the core whose device the connection is, if any."""
+        if words[0] == "open":
+            opened.append(self.cores[words[1]])
+        elif words[0] == "poke":
+            return self._poke(words[1], words[2])
+        elif words[0] == "mkdir":
+            return int(self.fpga.mkdir(words[1]))
+        elif words[0] == "rmdir":
+            return int(self.fpga.rmdir(words[1]))
+        elif words[0] == "close":
+            self.fpga.close(words[1], bytes.fromhex(words[2]))
+        elif words[0] == "ioctl":
+            opened[0].put_on_release = words[1] == "1"
+        elif words[0] == "start":
+            return opened[0].boot()
+        return 0
 
     def _poke(self, path: str, value: str) -> int:
         parts = path.split("/")

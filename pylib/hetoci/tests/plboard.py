@@ -63,12 +63,14 @@ class Call:
                 for stream in streams
             ]
             socket.send_fds(self.connection, [json.dumps(words).encode()], numbers)
+        self.answers = self.connection.makefile("r")
+        self.pid = int(self.answers.readline())
 
     def wait(self, timeout: float = 30) -> int:
         """The exit code."""
         self.connection.settimeout(timeout)
-        with self.connection:
-            self.returncode = int(self.connection.recv(64))
+        with self.connection, self.answers:
+            self.returncode = int(self.answers.read())
         return self.returncode
 
 
@@ -90,7 +92,7 @@ def _server() -> str:
         shutil.rmtree(directory)
 
     atexit.register(end)
-    until(lambda: Path(path).exists())
+    until(lambda: Path(path).exists(), 60)
     return path
 
 

@@ -194,7 +194,7 @@ def test_image_is_a_program_for_a_pc(board: Board) -> None:
     refused = board.hetoci("image", "validate", "x.tar")
     assert refused.code == 1
     assert "is not installed here" in refused.err
-    assert "`hetoci plan BUNDLE`" in refused.err
+    assert "`hetoci plan IMAGE`" in refused.err
 
 
 def test_image_becomes_that_program_where_it_is(
@@ -275,7 +275,9 @@ def test_plan_of_a_plain_container_names_the_delegate(board: Board) -> None:
 
 
 def test_plan_needs_a_bundle(board: Board) -> None:
-    assert board.hetoci("plan").err == "hetoci: plan needs the path of a bundle or of an OCI image\n"
+    assert (
+        board.hetoci("plan").err == "hetoci: plan needs the path of a bundle or of an OCI image\n"
+    )
     assert "cannot read /nowhere/config.json" in board.hetoci("plan", "/nowhere").err
 
 

@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import io
 import json
+import os
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -97,6 +99,41 @@ def whiteout_through_a_link(place: Path) -> None:
     Layout(place, layer(link("out", "/etc"), file("out/.wh.passwd", b"")))
 
 
+def whiteout_of_the_folder_above(place: Path) -> None:
+    Layout(place, layer(file(".wh...", b"")))
+
+
+def extended(records: bytes, size: int) -> bytes:
+    """A layer that begins with an extension of a stated size."""
+    member = tarfile.TarInfo("x")
+    member.type, member.size = tarfile.XHDTYPE, size
+    body = records + bytes(-len(records) % 512)
+    return member.tobuf(tarfile.GNU_FORMAT) + body + gzip.decompress(layer(file("x.elf", ELF)))
+
+
+def negative_size(place: Path) -> None:
+    Layout(place, extended(b"12 size=-512\n", 13))
+
+
+def extension_of_gigabytes(place: Path) -> None:
+    Layout(place, extended(b"", 1 << 33))
+
+
+def extensions_of_extensions(place: Path) -> None:
+    Layout(place, extended(b"", 0)[:512] * 3000)
+
+
+def damaged_compression(place: Path) -> None:
+    Layout(place, layer(file("x.elf", ELF))[:40] + bytes(100))
+
+
+def layer_that_is_a_fifo(place: Path) -> None:
+    made = Layout(place, layer(file("x.elf", ELF)))
+    path = max((made.place / "blobs/sha256").iterdir(), key=lambda blob: blob.stat().st_size)
+    path.unlink()
+    os.mkfifo(path)
+
+
 def broken_index(place: Path) -> None:
     Layout(place)
     (place / "index.json").write_text("[")
@@ -131,6 +168,12 @@ def no_archive(place: Path) -> None:
         (outside, "outside the destination"),
         (through_a_link, "outside the destination"),
         (whiteout_through_a_link, "outside the destination"),
+        (whiteout_of_the_folder_above, "outside the destination"),
+        (negative_size, "layer sha256:"),
+        (extension_of_gigabytes, "a header announces 8589934592 bytes"),
+        (extensions_of_extensions, "recursion"),
+        (damaged_compression, "layer sha256:"),
+        (layer_that_is_a_fifo, "No such file"),
         (broken_index, "index.json: "),
         (missing_blob, "No such file"),
         (digest_that_is_a_path, "a descriptor has the digest"),

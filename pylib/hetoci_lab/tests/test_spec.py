@@ -249,6 +249,13 @@ def test_a_recipes_labels_are_good(path: Path) -> None:
     assert spec.problems(spec.METADATA, recipe_labels(path)) == []
 
 
+def test_the_labels_of_the_guide_to_images_are_good(tmp_path: Path) -> None:
+    guide = (tree() / "docs/images.md").read_text(encoding="utf-8")
+    path = tmp_path / "Containerfile"
+    path.write_text(guide.split("```dockerfile\n")[1].split("```")[0])
+    assert spec.problems(spec.METADATA, recipe_labels(path)) == []
+
+
 # the specification and the runtime
 
 

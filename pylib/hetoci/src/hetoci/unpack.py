@@ -13,6 +13,7 @@ import platform
 import shutil
 import tarfile
 import tempfile
+import zlib
 from contextlib import contextmanager
 
 from . import SPEC_VERSION, fastjson
@@ -22,12 +23,24 @@ from .errors import BundleError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import Any
+    from typing import IO, Any
 
     from .host import Host
 
 _DOCUMENT_LIMIT = 4 << 20
 _UNPACKED_LIMIT = 2 << 30
+#: tarfile reads what a header announces at once; no name and no extension is longer.
+_READ_LIMIT = 4 << 20
+#: What tarfile and the decompressor raise for archives that are none, or are damaged.
+_BROKEN = (
+    OSError,
+    EOFError,
+    OverflowError,
+    RecursionError,
+    ValueError,
+    tarfile.TarError,
+    zlib.error,
+)
 _ARCHITECTURES = {"aarch64": "arm64", "x86_64": "amd64", "armv7l": "arm", "riscv64": "riscv64"}
 _INDEXES = (
     "application/vnd.oci.image.index.v1+json",
@@ -92,22 +105,69 @@ def _layout(path: str, folder: str) -> str:
         return path
     layout = f"{folder}/layout"
     os.mkdir(layout)
+    left = _UNPACKED_LIMIT
     try:
-        with tarfile.open(path) as archive:
-            for member in archive:
+        with _archive(path) as archive:
+            for member in _members(archive):
                 name = member.name.removeprefix("./")
                 wanted = name in ("index.json", "oci-layout") or name.startswith("blobs/")
                 if wanted and member.isreg():
+                    left = _less(left, member, path)
                     archive.extract(member, layout, filter="data")
     except tarfile.ReadError as error:
         raise _bad(path, "it is no tar archive") from error
-    except (OSError, tarfile.TarError) as error:
+    except _BROKEN as error:
         raise _bad(path, str(error)) from error
     return layout
 
 
+def _less(left: int, member: tarfile.TarInfo, path: str) -> int:
+    if member.size > left:
+        raise _bad(path, f"it unpacks to more than {_UNPACKED_LIMIT >> 30} GiB")
+    return left - member.size
+
+
+class _Bounded:
+    """A file for tarfile, which reads at once what a header announces."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self.seek, self.tell = file.seek, file.tell
+
+    def read(self, size: int = -1) -> bytes:
+        if not 0 <= size <= _READ_LIMIT:
+            raise tarfile.ReadError(f"a header announces {size} bytes")
+        return self._file.read(size)
+
+
+@contextmanager
+def _archive(path: str) -> Iterator[tarfile.TarFile]:
+    """A tar archive from a stranger, plain or compressed with gzip."""
+    import gzip
+
+    if not os.path.isfile(path):  # a FIFO would keep us waiting
+        raise FileNotFoundError(2, "No such file", path)
+    with open(path, "rb") as file:
+        packed = file.read(2) == b"\x1f\x8b"
+    opening: Any = gzip.open if packed else open
+    with opening(path, "rb") as opened, tarfile.open(fileobj=_Bounded(opened), mode="r:") as tar:  # type: ignore[call-overload]
+        yield tar
+
+
+def _members(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
+    """The entries. An extension can move the next one back, which would never end."""
+    last = -1
+    for member in tar:
+        if member.size < 0 or member.offset <= last:
+            raise tarfile.ReadError("an entry has no sound size")
+        last = member.offset
+        yield member
+
+
 def _read(layout: str, name: str, path: str) -> dict[str, Any]:
     try:
+        if not os.path.isfile(f"{layout}/{name}"):
+            raise FileNotFoundError(2, "No such file")
         with open(f"{layout}/{name}", "rb") as file:
             value = fastjson.loads(file.read(_DOCUMENT_LIMIT).decode())
     except (OSError, ValueError) as error:
@@ -159,13 +219,11 @@ def _fits(descriptor: Any) -> bool:
 def _unpack(layout: str, digest: str, rootfs: str, left: int, path: str) -> int:
     """Apply one layer; returns how many bytes may still come."""
     try:
-        with tarfile.open(f"{layout}/{_blob(digest)}") as layer:
-            for member in layer:
-                left -= member.size
-                if left < 0:
-                    raise _bad(path, f"it unpacks to more than {_UNPACKED_LIMIT >> 30} GiB")
+        with _archive(f"{layout}/{_blob(digest)}") as layer:
+            for member in _members(layer):
+                left = _less(left, member, path)
                 _apply(layer, member, rootfs)
-    except (OSError, EOFError, tarfile.TarError) as error:
+    except _BROKEN as error:
         raise _bad(path, f"layer {digest[:19]}: {error}") from error
     return left
 
@@ -176,7 +234,8 @@ def _apply(layer: tarfile.TarFile, member: tarfile.TarInfo, rootfs: str) -> None
     if name.startswith(".wh."):
         victim = "" if name == ".wh..wh..opq" else name.removeprefix(".wh.")
         place = os.path.realpath(f"{rootfs}/{directory}")
-        if not f"{place}/".startswith(f"{os.path.realpath(rootfs)}/"):
+        inside = f"{place}/".startswith(f"{os.path.realpath(rootfs)}/")
+        if not inside or name in (".wh.", ".wh..", ".wh..."):
             raise tarfile.OutsideDestinationError(member, place)
         for entry in [victim] if victim else os.listdir(place):
             _remove(f"{place}/{entry}")

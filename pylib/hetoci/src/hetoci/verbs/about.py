@@ -76,7 +76,7 @@ def image(host: Host, line: CommandLine) -> int:
     raise UsageError(
         "hetoci-image, which builds, inspects and validates images, is not installed here",
         hint="it runs on a PC and comes with hetoci's sources (docs/images.md); here, `hetoci plan"
-        " BUNDLE` says what an image would do",
+        " IMAGE` says what an image would do",
     )
 
 

@@ -262,7 +262,8 @@ def reap(host: Host, record: Record, *, orphaned: bool) -> str:
         return ""
     pid, start, group = record.data["holder"] or (0, "", UNLOCKED)
     abandoned = not record.data["committed"]
-    if not abandoned and claims.lives(host, Holder(record.id, "", pid, start, group)):
+    living = claims.lives(host, Holder(record.id, "", pid, start, group))
+    if living and not (abandoned or orphaned):
         return ""
     if abandoned or orphaned:
         delegate.ask(host, [*_root(record), "delete", "--force", record.id])

@@ -36,7 +36,7 @@ $(O)/$(NAME).bin: $(O)/$(NAME).elf
 	$(OBJCOPY) -O binary -j .text -j .rodata -j .rela.dyn -j .data $< $@
 
 $(O)/$(NAME).elf: $(OBJECTS) $(RTOS_DIR)/link.ld
-	$(CC) $(LDFLAGS) -Wl,-T,$(RTOS_DIR)/link.ld -o $@ $(OBJECTS) -lgcc
+	$(CC) $(LDFLAGS) -Wl,-T,$(RTOS_DIR)/link.ld -o $@ $(OBJECTS)
 
 $(O)/rtos/%.o: $(RTOS_DIR)/%
 	@mkdir -p $(@D)

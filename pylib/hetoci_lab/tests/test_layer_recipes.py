@@ -212,6 +212,7 @@ def test_engines_bring_their_packages() -> None:
 COMPILED = {
     "fw-crash": ["crash.elf", "labels.json"],
     "fw-echo": ["echo.elf", "labels.json"],
+    "rtos-jitter": ["rtos.bin", "labels.json"],
     "vboard-el3": ["el3.elf"],
     "vboard-pl": ["pl-shell.bit.bin", *(f"{d}-slot{n}.bit.bin" for d in ("sha256", "vadd")
                                         for n in range(4))],

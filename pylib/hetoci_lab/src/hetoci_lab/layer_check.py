@@ -46,10 +46,14 @@ SUPPRESSED = {
     "oelint.vars.outofcontext": "the same finding, once for each recipe that uses the class",
     "oelint.var.filesoverride": "a package holds exactly what its recipe names",
     "oelint.vars.insaneskip": "fw.inc: an ELF file for another processor than the package's",
+    "oelint.file.requirenotfound": "zephyr-jitter requires an include file of meta-zephyr's",
     "oelint.vars.noncoreoverride": "linux-hetoci.inc is read only with the distro feature",
 }
 """Findings of oelint-adv that are not heeded, with the reason; `info` is not asked for."""
-OWN_VARIABLE = re.compile(r"oelint\.vars\.mispell\.unknown:'(HETOCI|VBOARD)_")
+KNOWN_VARIABLE = re.compile(
+    r"oelint\.vars\.mispell\.unknown:'(HETOCI|VBOARD|ZEPHYR|PREFERRED_VERSION)_"
+)
+"""Variables of ours and of other layers, which oelint-adv takes for misspelt."""
 
 # What oe-core's bitbake.conf would say, as far as our recipes use it.
 BASE = {
@@ -88,6 +92,8 @@ UPSTREAM_CLASSES = (
 """Classes of oe-core that our recipes inherit; empty here."""
 UPSTREAM_MACHINE_FILES = ("arm/armv8a/tune-cortexa72.inc", "qemu.inc")
 """What our machine takes from oe-core's conf/machine/include; empty here."""
+UPSTREAM_INCLUDES = ("recipes-kernel/zephyr-kernel/zephyr-sample.inc",)
+"""What our recipes require of other layers; empty here."""
 
 
 def tool(name: str) -> str:
@@ -120,7 +126,7 @@ def lint(files: list[Path]) -> list[str]:
 
 
 def _explained(line: str) -> bool:
-    return any(f":{rule}:" in line for rule in SUPPRESSED) or bool(OWN_VARIABLE.search(line))
+    return any(f":{rule}:" in line for rule in SUPPRESSED) or bool(KNOWN_VARIABLE.search(line))
 
 
 def parse(settings: dict[str, str], files: list[Path] | None = None) -> dict[str, dict[str, str]]:
@@ -163,6 +169,8 @@ def read_recipes(settings: dict[str, str], files: list[str]) -> dict[str, dict[s
     with tempfile.TemporaryDirectory(prefix="layer-check-") as stubs:
         for name in UPSTREAM_CLASSES:
             _touch(Path(stubs) / "classes" / f"{name}.bbclass")
+        for name in UPSTREAM_INCLUDES:
+            _touch(Path(stubs) / name)
         for name in UPSTREAM_MACHINE_FILES:
             _touch(Path(stubs) / "conf/machine/include" / name)
         configuration = _configuration(bb, {**settings, "STUBS": stubs})

@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from hetoci_lab import places
 from hetoci_lab.errors import BOARD_LOST, BOOT_FAILED
 from hetoci_lab.recorder import Recorder
 from hetoci_lab.session import plain_lines
@@ -143,7 +144,9 @@ def board(strategy: Any, target: Any, pytestconfig: pytest.Config) -> Iterator[B
     if recorder:
         recorder.board_is_up(booted)
     yield booted
-    if recorder:
+    if places.lost(target):
+        return  # the power switch went with the exporter
+    if recorder and not why_lost(strategy):
         recorder.board_goes_off(booted)
         uart1 = getattr(strategy.power, "uart1", None)
         if uart1 is not None:
@@ -191,11 +194,9 @@ def last_words(strategy: Any) -> str:
 
 def why_lost(strategy: Any) -> str:
     """Return why the board does not answer, or nothing if it does after all."""
-    strategy.target.update_resources()
-    gone = [r for r in strategy.target.resources if not getattr(r, "avail", True)]
+    gone = places.lost(strategy.target)
     if gone:
-        names = ", ".join(sorted(str(r.display_name) for r in gone))
-        return f"its exporter is gone ({names} not available)"
+        return f"its exporter is gone ({', '.join(gone)})"
     get = getattr(strategy.power, "get", None)
     try:
         if get is not None and not get():
@@ -204,6 +205,17 @@ def why_lost(strategy: Any) -> str:
     except Exception as error:
         return f"it does not answer over ssh ({reason_of(error)})\n{last_words(strategy)}"
     return ""
+
+
+@pytest.fixture(autouse=True)
+def exporter_is_there(request: pytest.FixtureRequest) -> Iterator[None]:
+    """End the run after a test during which the place's exporter went away."""
+    yield
+    if "target" in request.fixturenames:
+        gone = places.lost(request.getfixturevalue("target"))
+        if gone:
+            message = f"The board was lost: its exporter is gone ({', '.join(gone)})"
+            pytest.exit(message, returncode=BOARD_LOST)
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from hetoci_lab import places
+from hetoci_lab import places, scenarios
 from hetoci_lab.errors import LabError
 from hetoci_lab.relay import Relay
 from hetoci_lab.virtual_bench import Bench
@@ -80,9 +81,53 @@ def test_an_unknown_place_is_refused_with_those_there_are(bench: Bench) -> None:
         pass
 
 
+BIND = """
+import os, sys
+from labgrid import Environment
+from hetoci_lab import places, scenarios
+target = Environment(sys.argv[1]).get_target()
+strategy = target.get_driver("BoardStrategy", activate=False)
+print("bound:", *(name for name in strategy.bindings if getattr(strategy, name) is not None))
+sys.stdout.flush()
+sys.stdin.readline()
+while not places.lost(target):
+    pass
+print("lost:", *places.lost(target), sep="\\n")
+"""
+
+
+def bind(bench: Bench, environment: str) -> "subprocess.Popen[str]":
+    """Load an environment at a place in a process of its own; it waits for a line, then a loss."""
+    facts = {"LG_COORDINATOR": bench.address, "LG_PLACE": "vboard-2", "LG_SSH_KEY": "/no/key"}
+    return subprocess.Popen(
+        [sys.executable, "-c", BIND, str(scenarios.environment(environment))],
+        env=os.environ | facts,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize("environment", ["vboard-place", "zcu102", "kria"])
+def test_the_one_strategy_binds_in_every_environment_at_a_place(
+    bench: Bench, environment: str
+) -> None:
+    with places.held(bench.address, "vboard-2"), bind(bench, environment) as child:
+        assert child.stdout is not None
+        bound = child.stdout.readline().split()
+        child.kill()
+    wanted = ["power", "console", *(["uboot"] if environment != "vboard-place" else [])]
+    assert bound == ["bound:", *wanted, "shell", "ssh"]
+
+
 def test_a_lost_exporter_is_told_and_comes_back(bench: Bench) -> None:
-    os.killpg(bench.children["exporter"].pid, signal.SIGKILL)
-    bench.children["exporter"].wait()
+    with places.held(bench.address, "vboard-2"), bind(bench, "vboard-place") as child:
+        assert child.stdout is not None
+        child.stdout.readline()
+        os.killpg(bench.children["exporter"].pid, signal.SIGKILL)
+        bench.children["exporter"].wait()
+        said = child.communicate("\n", timeout=30)[0]
+    assert "NetworkPowerPort power" in said
     deadline = time.monotonic() + 30
     with places.Coordinator(bench.address) as coordinator:
         while coordinator.place("vboard-1").resources and time.monotonic() < deadline:

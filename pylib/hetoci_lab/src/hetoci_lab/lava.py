@@ -227,6 +227,9 @@ def run(rendered: Rendered, say: Callable[[str], None]) -> int:
                 shown = lava_results.shown(line.decode(errors="replace"))
                 if shown:
                     say(shown)
+                if shown == "lava: execute-qemu: pass":
+                    for pid in qemu.using(rendered.folder / "scratch.img"):
+                        qemu.calm_real_time_cores(pid)
     finally:
         qemu.quit_politely(child)
     return lava_results.convert(rendered.folder, "lava-vboard")

@@ -2,6 +2,7 @@
 """Places at a labgrid coordinator: who has which, and taking one for the length of a run."""
 
 import argparse
+import asyncio
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from labgrid.remote import client as labgrid
+from labgrid.resource.remote import RemotePlace
 
 from hetoci_lab.errors import LabError
 
@@ -128,3 +130,21 @@ def held(address: str, name: str) -> Iterator[None]:
     finally:
         with Coordinator(address) as coordinator:
             coordinator.release(name)
+
+
+def lost(target: Any) -> list[str]:
+    """Return the resources of a labgrid target whose exporter went away.
+
+    labgrid keeps such a resource and fails on it later, with a KeyError.
+    """
+    held_places = [r for r in target.resources if isinstance(r, RemotePlace)]
+    if not held_places:
+        return []
+    # The coordinator's news arrive while the session's loop runs.
+    held_places[0].manager.loop.run_until_complete(asyncio.sleep(0.05))
+    entries = [(r, getattr(r, "_remote_entry", None)) for r in target.resources]
+    return sorted(
+        f"{resource.__class__.__name__} {resource.name}"
+        for resource, entry in entries
+        if entry is not None and not (entry.data and entry.avail)
+    )

@@ -105,3 +105,16 @@ def quit_politely(child: "subprocess.Popen[bytes]") -> None:
         except subprocess.TimeoutExpired:
             child.kill()
             child.wait()
+
+
+def using(file: Path) -> list[int]:
+    """Return the ids of the QEMU processes of this host that have `file` on their command line."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (process / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if words.startswith(b"qemu-system") or b"/qemu-system" in words.split(b"\0")[0]:
+            found += [int(process.name)] if str(file).encode() in words else []
+    return found

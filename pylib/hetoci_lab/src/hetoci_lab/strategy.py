@@ -105,9 +105,10 @@ class BoardStrategy(Strategy):  # type: ignore[misc]  # labgrid is untyped
     def _check_identity(self, commands: Any) -> None:
         if not self.compatible:
             return
-        lines = commands.run_check("tr '\\0' '\\n' < /proc/device-tree/compatible", timeout=30)
-        if self.compatible not in lines:
+        said = commands.run_check("tr '\\0' ' ' < /proc/device-tree/compatible", timeout=30)
+        names = " ".join(said).split()
+        if self.compatible not in names:
             raise LabError(
-                f"The wrong image for this board: it booted as {', '.join(lines)}, "
+                f"The wrong image for this board: it booted as {', '.join(names)}, "
                 f"the environment is for {self.compatible}."
             )

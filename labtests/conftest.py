@@ -313,7 +313,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Without an environment there is no board: say so once instead of failing in fixtures."""
     from labgrid.pytestplugin.hooks import LABGRID_ENV_KEY
 
-    if items and config.stash.get(LABGRID_ENV_KEY, None) is None:
+    boards = any("board" in getattr(item, "fixturenames", ()) for item in items)
+    if boards and config.stash.get(LABGRID_ENV_KEY, None) is None:
         pytest.exit(
             "These tests need a board: pytest labtests --lg-env labtests/env/vboard.yaml", 4
         )

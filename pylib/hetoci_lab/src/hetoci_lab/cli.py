@@ -13,7 +13,6 @@ from rich.table import Table
 
 from hetoci_lab import (
     __version__,
-    bench,
     build,
     demo,
     lava_cli,
@@ -27,6 +26,9 @@ from hetoci_lab import (
     shell,
     site,
     virtual_bench,
+)
+from hetoci_lab import (
+    bench as measuring,
 )
 from hetoci_lab.errors import BOOT_FAILED, LabError
 from hetoci_lab.machine import Machine
@@ -133,6 +135,9 @@ def run_command(
     ] = None,
     env: Env = None,
     place: AtPlace = None,
+    bench: Annotated[
+        bool, typer.Option("--bench", help="At a place of a virtual bench of its own.")
+    ] = False,
     out: Annotated[Path | None, typer.Option(help="Folder for the results.")] = None,
     dry_run: DryRun = False,
 ) -> None:
@@ -141,7 +146,9 @@ def run_command(
     Exit status: 0 all passed, 1 some failed, 96 the board did not boot, 97 it was lost.
     """
     raise typer.Exit(
-        runner.run(wanted or [], env=env, place=place, out=out, dry_run=dry_run, say=tell)
+        runner.run(
+            wanted or [], env=env, place=place, bench=bench, out=out, dry_run=dry_run, say=tell
+        )
     )
 
 
@@ -177,7 +184,7 @@ def bench_command(
     out: Annotated[Path | None, typer.Option("--json", help="Save the measurements.")] = None,
 ) -> None:
     """Run the measuring scripts of labtests/bench on a freshly booted virtual board."""
-    bench.run(names or [], variant, out, tell)
+    measuring.run(names or [], variant, out, tell)
 
 
 @app.command("serve")

@@ -8,11 +8,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 from hetoci_lab import build, paths, places, report, scenarios, site
 from hetoci_lab.errors import BOARD_LOST, BOOT_FAILED
+from hetoci_lab.virtual_bench import ENVIRONMENT, Bench
 
 PATIENCE = 60.0
 """Seconds that pytest gets to switch the board off after Ctrl-C."""
@@ -45,15 +47,34 @@ def run(
     *,
     env: str | None,
     place: str | None,
+    bench: bool,
     out: Path | None,
     dry_run: bool,
     say: Callable[[str], None],
 ) -> int:
     """Run scenarios and write report.html; return the run's exit status.
 
-    A run at a place holds it for that long. Raises LabError before anything is switched on.
+    A run at a place holds it for that long; with `bench` the place is one of a virtual bench
+    that lives as long as the run. Raises LabError before anything is switched on.
     """
-    facts = site.load()
+    with ExitStack() as stack:
+        facts = site.load()
+        if bench:
+            board, place, env = build.build(), "vboard-1", env or ENVIRONMENT
+            running = stack.enter_context(Bench(board, "xen", 1, 0))
+            facts = replace(facts, coordinator=running.address)
+        return _run(facts, wanted, env, place, out, dry_run, say)
+
+
+def _run(
+    facts: site.Site,
+    wanted: list[str],
+    env: str | None,
+    place: str | None,
+    out: Path | None,
+    dry_run: bool,
+    say: Callable[[str], None],
+) -> int:
     at = facts.place(place, env) if place else None
     name = at.env if at else env or "vboard-xen"
     folder = (out or run_folder(Path(name).stem)).absolute()

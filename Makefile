@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .ONESHELL:
-.PHONY: help setup build demo shell test check unit check-layer board-test clean
+.PHONY: help setup build demo shell test check unit check-layer board-test lab-test clean
 
 export PYTHONPATH := $(CURDIR)/pylib/hetoci_lab/src:$(CURDIR)/pylib/hetoci/src
 export PYTHONDONTWRITEBYTECODE := 1
@@ -31,7 +31,7 @@ shell: ## A board of your own: console here, ssh beside (VARIANT=xen or linux).
 	@python=$(PYTHON)
 	"$$python" -m hetoci_lab.cli shell --variant "$(or $(VARIANT),xen)"
 
-test: check unit board-test  ## Everything: lints, unit tests, all tests on the board.
+test: check unit board-test lab-test  ## Everything: lints, unit tests, all tests on the board.
 
 check: ## Lints and types.
 	@python=$(PYTHON)
@@ -57,6 +57,13 @@ board-test:  ## Tests on the virtual board, Linux alone and under Xen.
 		"$$python" -m pytest labtests --lg-env "labtests/env/$$env.yaml" --lg-log build/log \
 			--junitxml "build/report/$$env.xml"
 	done
+
+lab-test: ## The smoke scenarios at a place of a virtual bench, and in a LAVA job; a lost board.
+	@python=$(PYTHON)
+	"$$python" -m hetoci_lab.cli run smoke --bench
+	"$$python" -m pytest -q labtests/lost_board.py
+	"$$python" -m hetoci_lab.cli lava run vboard --scenario smoke
+	"$$python" -m hetoci_lab.cli report build/runs --out build/report/runs.html
 
 clean: ## Remove build/; the cache outside the tree stays.
 	rm -rf build

@@ -1,22 +1,29 @@
 # SPDX-License-Identifier: MIT
-"""Fixtures of the board tests, and the two rules of their runs.
+"""Fixtures of the board tests, and the rules of their runs.
 
-A board that does not boot ends the run with status 96: that is no failure of the product.
-A test that the environment's `must_run` lists and that did not run fails the run.
+A board that does not boot ends the run with status 96, one that goes away with 97: neither is a
+failure of the product. A test that the environment's `must_run` lists and that was skipped
+fails the run.
 """
 
 import json
 import re
 import shlex
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-BOOT_FAILED = 96
+from hetoci_lab import places
+from hetoci_lab.errors import BOARD_LOST, BOOT_FAILED
+from hetoci_lab.recorder import Recorder
+from hetoci_lab.session import plain_lines
+
+SSH_FAILED = 255
 RUNTIME = "--runtime io.containerd.hetoci.v1"
 IMAGES = "/usr/share/hetoci/images"
 CORE = "/sys/class/remoteproc/remoteproc0"
@@ -33,15 +40,31 @@ class Result:
 class Board:
     """The board's shell over ssh, with the few phrases the scenarios are made of."""
 
-    def __init__(self, ssh: Any, driver: Any) -> None:
+    def __init__(self, ssh: Any, driver: Any, lost: Callable[[], str]) -> None:
         self._ssh = ssh
         self.driver = driver
+        self._lost = lost
 
     def run(self, command: str, timeout: float = 60) -> Result:
-        """Run a shell command; never raises for its exit status."""
+        """Run a shell command; never raises for its exit status.
+
+        A board that no longer answers ends the run (status 97).
+        """
         words = f"sh -c {shlex.quote(command)} 2>&1"
-        out, _, status = self._ssh.run(words, timeout=timeout)
+        try:
+            out, _, status = self._ssh.run(words, timeout=timeout)
+            if status == SSH_FAILED:
+                self._ssh.run_check("true", timeout=20)
+        except Exception as error:
+            reason = self._lost()
+            if not reason:
+                raise
+            stop(f"The board was lost during `{command[:60]}`: {reason}", BOARD_LOST, error)
         return Result("\n".join(out), status)
+
+    def output(self, command: str) -> str:
+        """Run a shell command and return what it printed, whatever its status."""
+        return self.run(command).out
 
     def check(self, command: str, timeout: float = 60) -> str:
         """Run a shell command that must succeed; return its output."""
@@ -108,15 +131,91 @@ class Board:
 
 
 @pytest.fixture(scope="session")
-def board(strategy: Any, target: Any) -> Iterator[Board]:
+def board(strategy: Any, target: Any, pytestconfig: pytest.Config) -> Iterator[Board]:
     """A booted board with a containerd that answers."""
     try:
         strategy.transition("containers")
     except Exception as error:
         reason = error.__cause__ or error
-        pytest.exit(f"The board did not boot: {reason!r}", returncode=BOOT_FAILED)
-    yield Board(target.get_driver("SSHDriver"), strategy.power)
+        said = last_words(strategy)
+        stop(f"The board did not boot: {reason_of(reason)}\n{said}".rstrip(), BOOT_FAILED, error)
+    booted = Board(strategy.ssh, strategy.power, lambda: why_lost(strategy))
+    recorder = pytestconfig.pluginmanager.get_plugin("hetoci-recorder")
+    if recorder:
+        recorder.board_is_up(booted)
+    yield booted
+    if places.lost(target):
+        return  # the power switch went with the exporter
+    if recorder and not why_lost(strategy):
+        recorder.board_goes_off(booted)
+        uart1 = getattr(strategy.power, "uart1", None)
+        if uart1 is not None:
+            recorder.console("uart1", uart1.read_text(errors="replace"))
     strategy.transition("off")
+
+
+@pytest.fixture
+def measure(record_property: Callable[[str, object], None]) -> Callable[..., None]:
+    """Record a measurement, `measure(name, value, unit)`: a number, or numbers of a series."""
+
+    def record(name: str, value: float | list[float], unit: str) -> None:
+        assert re.fullmatch("[a-z0-9_.-]+", name), name
+        numbers = value if isinstance(value, list) else [value]
+        record_property(f"measure.{name}", " ".join([*(f"{n:.6g}" for n in numbers), unit]))
+
+    return record
+
+
+def stop(message: str, status: int, cause: Exception) -> None:
+    """End the whole run with `status`."""
+    try:
+        pytest.exit(message, returncode=status)
+    except BaseException as ended:
+        raise ended from cause
+
+
+def reason_of(error: BaseException) -> str:
+    """Return an error as one line a person can read; pexpect's carry a dump of themselves."""
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+
+
+def last_words(strategy: Any) -> str:
+    """Return the console's last lines, which the shell's expect had read."""
+    expect = getattr(strategy.console, "_expect", None)
+    text = (
+        b"".join(part for part in (expect.before, expect.buffer) if isinstance(part, bytes))
+        if (expect)
+        else b""
+    )
+    lines = plain_lines(text.decode(errors="replace"))[-12:]
+    return "\n".join(["The console's last lines:", *lines] if lines else ["The console is silent."])
+
+
+def why_lost(strategy: Any) -> str:
+    """Return why the board does not answer, or nothing if it does after all."""
+    gone = places.lost(strategy.target)
+    if gone:
+        return f"its exporter is gone ({', '.join(gone)})"
+    get = getattr(strategy.power, "get", None)
+    try:
+        if get is not None and not get():
+            return "its power is off"
+        strategy.ssh.run_check("true", timeout=20)
+    except Exception as error:
+        return f"it does not answer over ssh ({reason_of(error)})\n{last_words(strategy)}"
+    return ""
+
+
+@pytest.fixture(autouse=True)
+def exporter_is_there(request: pytest.FixtureRequest) -> Iterator[None]:
+    """End the run after a test during which the place's exporter went away."""
+    yield
+    if "target" in request.fixturenames:
+        gone = places.lost(request.getfixturevalue("target"))
+        if gone:
+            message = f"The board was lost: its exporter is gone ({', '.join(gone)})"
+            pytest.exit(message, returncode=BOARD_LOST)
 
 
 @pytest.fixture
@@ -155,42 +254,67 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
 
 
 class MustRun:
-    """Fails the run when a test that must run did not."""
+    """Fails the run when a test that must run was skipped, or is not there."""
 
-    def __init__(self, names: list[str]) -> None:
+    def __init__(self, names: list[str], whole: bool) -> None:
         self.names = set(names)
+        self.whole = whole
         self.ran: set[str] = set()
+        self.wanted: set[str] = set()
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Note what this run selected; a run of everything wants the whole list."""
+        selected = {short_name(item.nodeid) for item in session.items}
+        self.wanted = self.names if self.whole else self.names & selected
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Note each test whose body ran."""
         if report.when == "call" and not report.skipped:
-            self.ran.add(report.nodeid.rsplit("/", 1)[-1].split("[")[0])
+            self.ran.add(short_name(report.nodeid))
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Fail a green run with tests missing."""
-        missing = sorted(self.names - self.ran)
-        if missing and not session.config.option.keyword and session.exitstatus == 0:
+        missing = sorted(self.wanted - self.ran)
+        if missing and session.exitstatus == 0:
             session.exitstatus = 1
             print(f"\nThese tests must run in this environment and did not: {missing}")
 
 
+def short_name(nodeid: str) -> str:
+    """Return file::function of a test."""
+    return nodeid.rsplit("/", 1)[-1].split("[")[0]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add --run-folder."""
+    parser.addoption("--run-folder", type=Path, help="folder that gets run.json")
+
+
+@pytest.hookimpl(trylast=True)  # after labgrid's, which reads the environment
 def pytest_configure(config: pytest.Config) -> None:
-    """Read the environment's list of tests that must run."""
+    """Register what watches over the run: the list of tests that must run, the recorder."""
     from labgrid.pytestplugin.hooks import LABGRID_ENV_KEY
 
+    config.addinivalue_line("markers", "smoke: part of the short run at a place and in LAVA")
     env = config.stash.get(LABGRID_ENV_KEY, None)
     if env is None:
         return
-    whole_run = not any("::" in arg or arg.endswith(".py") for arg in config.args)
-    if whole_run:
-        config.pluginmanager.register(MustRun(env.config.data.get("must_run", [])))
+    parts = any("::" in arg or arg.endswith(".py") for arg in config.args)
+    whole = not (parts or config.option.keyword or config.option.markexpr)
+    config.pluginmanager.register(MustRun(env.config.data.get("must_run", []), whole))
+    folder = config.getoption("run_folder")
+    if folder:
+        facts = {**env.config.data["targets"]["main"], **env.config.data}
+        recorder = Recorder(folder, Path(env.config_file), facts)
+        config.pluginmanager.register(recorder, "hetoci-recorder")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Without an environment there is no board: say so once instead of failing in fixtures."""
     from labgrid.pytestplugin.hooks import LABGRID_ENV_KEY
 
-    if items and config.stash.get(LABGRID_ENV_KEY, None) is None:
+    boards = any("board" in getattr(item, "fixturenames", ()) for item in items)
+    if boards and config.stash.get(LABGRID_ENV_KEY, None) is None:
         pytest.exit(
             "These tests need a board: pytest labtests --lg-env labtests/env/vboard.yaml", 4
         )

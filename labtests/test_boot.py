@@ -10,6 +10,7 @@ from conftest import Board
 from hetoci_lab import build
 
 
+@pytest.mark.smoke
 def test_the_system_is_running_without_a_failed_unit(board: Board) -> None:
     state = board.run("systemctl is-system-running --wait").out
     failed = board.check("systemctl --failed --no-legend --plain")
@@ -21,6 +22,7 @@ def test_the_kernel_is_the_one_that_was_built(board: Board) -> None:
     assert board.check("uname -r") == manifest["kernel"]
 
 
+@pytest.mark.smoke
 @pytest.mark.lg_feature("xen")
 def test_linux_is_dom0_under_xen(board: Board) -> None:
     assert "control_d" in board.check("cat /proc/xen/capabilities")

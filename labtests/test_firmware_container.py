@@ -39,6 +39,7 @@ def free(board: Board) -> bool:
     return board.core_state() == "offline" and not any(d.get("holder") for d in board.devices())
 
 
+@pytest.mark.smoke
 def test_life_from_start_to_removal(clean_board: Board) -> None:
     board = clean_board
     started(board, "fw")

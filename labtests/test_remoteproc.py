@@ -2,7 +2,7 @@
 """The real-time core through the kernel's own interface, without any container."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -83,13 +83,16 @@ def test_a_fault_in_the_firmware_is_in_its_exit_record(core: Board) -> None:
     core.until(f"cat {DEBUG}/trace1", r"^fault .*pc=0x")
 
 
-def test_rpmsg_echoes_1000_messages_of_1_to_496_bytes(core: Board) -> None:
+@pytest.mark.smoke
+def test_rpmsg_echoes_1000_messages_of_1_to_496_bytes(
+    core: Board, measure: Callable[..., None]
+) -> None:
     start(core, "echo")
     device = core.until("ls /dev/rpmsg[0-9]*", "/dev/rpmsg").split()[0]
     core.put("labtests/target/rpmsg_echo.py", "/run/rpmsg_echo.py")
     count, seconds = core.check(f"python3 /run/rpmsg_echo.py {device} 1000", 300).split()
     assert count == "1000"
-    print(f"{int(count) / float(seconds):.0f} messages/s")
+    measure("rpmsg-echo", int(count) / float(seconds), "messages/s")
 
 
 def test_both_sides_kick_each_other(core: Board) -> None:

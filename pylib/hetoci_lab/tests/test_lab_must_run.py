@@ -5,9 +5,8 @@ import re
 from pathlib import Path
 
 import pytest
-import yaml
 
-from hetoci_lab import paths
+from hetoci_lab import paths, site
 
 
 def written() -> set[str]:
@@ -20,11 +19,11 @@ def written() -> set[str]:
 
 
 def listed(environment: Path) -> set[str]:
-    return set(yaml.safe_load(environment.read_text())["must_run"])
+    return set(site.read_yaml(environment)["must_run"])
 
 
 def environments() -> list[Path]:
-    return sorted((paths.tree() / "labtests/env").glob("vboard*.yaml"))
+    return sorted((paths.tree() / "labtests/env").glob("*.yaml"))
 
 
 def test_every_board_test_must_run_somewhere() -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from hetoci_lab import devicetree, layer_check, paths, qemu
+from hetoci_lab import devicetree, layer_check, memmap, paths, qemu
 from hetoci_lab.errors import LabError
 
 TREE = paths.tree()
@@ -265,10 +265,10 @@ def test_runqemu_gets_the_board_of_the_quick_build(recipes: Recipes) -> None:
     loaders = machine["QB_OPT_APPEND"].split()[1::2]
     place = "loader,file=@DEPLOY_DIR_IMAGE@"
     assert loaders == [
-        f"loader,addr=0x0,data={qemu.branch(0, qemu.EL3_ENTRY):#x},data-len=4",
+        f"loader,addr=0x0,data={qemu.branch(0, memmap.value('VB_EL3_BASE')):#x},data-len=4",
         f"{place}/vboard-el3.elf",
-        f"{place}/Image,addr={qemu.KERNEL:#x},force-raw=on",
-        f"{place}/vboard-linux.dtb,addr={qemu.DTB:#x},force-raw=on",
+        f"{place}/Image,addr={memmap.value('VB_KERNEL_BASE'):#x},force-raw=on",
+        f"{place}/vboard-linux.dtb,addr={memmap.value('VB_DTB_BASE'):#x},force-raw=on",
     ]
     assert machine["QB_MACHINE"].split()[1] == devicetree.MACHINE
     assert machine["QB_MEM"] == f"-m {devicetree.MEMORY}"

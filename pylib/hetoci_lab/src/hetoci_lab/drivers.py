@@ -1,21 +1,25 @@
 # SPDX-License-Identifier: MIT
-"""labgrid drivers and the strategy of hetoci's boards.
+"""labgrid drivers of hetoci's boards.
 
-Named in an environment's `imports:`; registering happens on import.
+Named in an environment's `imports:`; registering happens on import, the strategy's too.
 """
 
-import enum
+import re
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import attr
-from labgrid import step, target_factory
-from labgrid.driver import QEMUDriver
-from labgrid.resource import NetworkService
-from labgrid.strategy import Strategy, StrategyError, never_retry
+from labgrid import target_factory
+from labgrid.driver import Driver, QEMUDriver
+from labgrid.driver.consoleexpectmixin import ConsoleExpectMixin
+from labgrid.protocol import ConsoleProtocol
+from labgrid.resource import NetworkSerialPort, NetworkService
+from pexpect import TIMEOUT
 
-from hetoci_lab import build, qemu
+from hetoci_lab import build, qemu, strategy
+from hetoci_lab.machine import Machine
+
+__all__ = ["JobService", "KernelTalk", "QuietConsoleDriver", "VirtualBoardDriver", "strategy"]
 
 
 @target_factory.reg_driver
@@ -27,43 +31,46 @@ class VirtualBoardDriver(QEMUDriver):  # type: ignore[misc]  # labgrid is untype
         variant (str): linux or xen
 
     Each power-on starts from the built image with an empty scratch disk. The target's
-    NetworkService gets the address and port at which ssh answers. UART1, the console of the EL3
-    firmware and of the Cortex-R5, is in the file `uart1`.
+    NetworkService gets the address and port at which ssh answers, its NetworkSerialPort (if it
+    has one) those of UART1, the console of the EL3 firmware and of the Cortex-R5; all that UART1
+    said since the last power-on is in the file `uart1`.
     """
 
-    bindings = {"network": NetworkService}  # noqa: RUF012 - labgrid's way
+    bindings = {  # noqa: RUF012 - labgrid's way
+        "network": NetworkService,
+        "second": {NetworkSerialPort, None},
+    }
 
     variant: str = attr.ib(default="xen", validator=attr.validators.in_(qemu.VARIANTS))
     status: int
     _child: Any
 
     def on_activate(self) -> None:
-        self._folder = TemporaryDirectory(prefix="hetoci-vboard-")
-        self.uart1 = Path(self._folder.name) / "uart1.log"
-        self.data = Path(self._folder.name) / "data.img"
+        self.board = Machine(build.board_folder(), self.variant)
+        self.uart1: Path = self.board.uart1
         self.network.address = "127.0.0.1"
-        self.network.port = qemu.free_port()
+        self.network.port = self.board.ssh_port
+        if self.second is not None:
+            self.second.host, self.second.port = "127.0.0.1", self.board.uart1_port
         super().on_activate()
         # labgrid has just added UART0; this one becomes UART1.
-        self._cmd += ["-serial", f"file:{self.uart1}"]
+        self._cmd += self.board.second_uart()
 
     def on_deactivate(self) -> None:
-        super().on_deactivate()
-        self._folder.cleanup()
+        try:
+            super().on_deactivate()
+        finally:
+            self.board.close()
 
     def get_qemu_base_args(self) -> list[str]:
         """Return the board's QEMU command line; called by QEMUDriver."""
-        forward = f"tcp:127.0.0.1:{self.network.port}-10.0.2.15:22"
-        words = [*qemu.DIE_WITH_PARENT, self.target.env.config.get_tool(self.qemu_bin)]
-        words += ["-M", self.machine]
-        words += ["-m", self.memory, "-display", "none"]
-        return words + qemu.arguments(build.board_folder(), self.variant, self.data, [forward])
+        return self.board.arguments()
 
     def on(self) -> None:
         """Power on with an empty scratch disk."""
         if self.status:
             return
-        qemu.make_data_disk(self.data)
+        self.board.fresh_disk()
         super().on()
         qemu.calm_real_time_cores(self._child.pid)
 
@@ -75,6 +82,10 @@ class VirtualBoardDriver(QEMUDriver):  # type: ignore[misc]  # labgrid is untype
             self.status = 0
         super().off()
 
+    def get(self) -> bool:
+        """Return whether the board has power; a board that switched itself off has none."""
+        return bool(self.status) and self._child.poll() is None
+
     def wait_off(self, timeout: float) -> int:
         """Wait until the board has switched itself off; return QEMU's exit status."""
         status = int(self._child.wait(timeout))
@@ -82,61 +93,73 @@ class VirtualBoardDriver(QEMUDriver):  # type: ignore[misc]  # labgrid is untype
         return status
 
 
-class Status(enum.Enum):
-    """States of `BoardStrategy`."""
+@target_factory.reg_resource
+@attr.s(eq=False)
+class JobService(NetworkService):  # type: ignore[misc]  # labgrid is untyped
+    """A NetworkService whose port may come from the environment of the process, as text.
 
-    unknown = 0
-    off = 1
-    shell = 2
-    ssh = 3
-    containers = 4
+    Args:
+        port (int): where ssh answers
+    """
+
+    port: int = attr.ib(default=22, converter=int)
+
+
+class KernelTalk:
+    """Takes the lines of kernel and hypervisor out of a console's stream.
+
+    Both print whole lines at any time, also in the middle of a prompt. A piece that could be the
+    beginning of such a line is held back until its end arrives; `flush` gives up waiting.
+    """
+
+    LINE = re.compile(rb"(?:\[ {0,4}\d+\.\d{6}\] |\(XEN\) )[^\n]*\n")
+    BEGUN = re.compile(
+        rb"(?:\[(?: {0,4}\d*(?:\.\d{0,6}\]?)?)?(?: [^\n]*)?|\((?:X(?:E(?:N[^\n]*)?)?)?)$"
+    )
+
+    def __init__(self) -> None:
+        self._held = b""
+
+    def feed(self, data: bytes) -> bytes:
+        """Return what is left of `data` and of what was held back."""
+        text = self.LINE.sub(b"", self._held + data)
+        begun = self.BEGUN.search(text)
+        at = begun.start() if begun else len(text)
+        self._held = text[at:]
+        return text[:at]
+
+    def flush(self) -> bytes:
+        """Return what was held back: nothing came to complete it."""
+        held, self._held = self._held, b""
+        return held
 
 
 @target_factory.reg_driver
 @attr.s(eq=False)
-class BoardStrategy(Strategy):  # type: ignore[misc]  # labgrid is untyped
-    """Bring a board to a shell on its console, to ssh, to a containerd that answers.
+class QuietConsoleDriver(ConsoleExpectMixin, Driver, ConsoleProtocol):  # type: ignore[misc]
+    """A console without the messages of the kernel and of Xen, for prompts to be found in.
 
-    It binds protocols only, so what differs between boards lives in the environment files.
+    Binds to another ConsoleProtocol, whose log keeps every word.
     """
 
-    bindings = {  # noqa: RUF012 - labgrid's way
-        "power": "PowerProtocol",
-        "console": "ConsoleProtocol",
-        "shell": "ShellDriver",
-        "ssh": "SSHDriver",
-    }
+    bindings = {"console": ConsoleProtocol}  # noqa: RUF012 - labgrid's way
 
-    status: Status = attr.ib(default=Status.unknown)
+    def on_activate(self) -> None:
+        self._talk = KernelTalk()
 
-    @never_retry  # type: ignore[untyped-decorator]
-    @step(args=["status"])  # type: ignore[untyped-decorator]
-    def transition(self, status: Status | str, *, step: Any) -> None:
-        """Go to `status` by way of the states before it."""
-        wanted = status if isinstance(status, Status) else Status[status]
-        if wanted == Status.unknown:
-            raise StrategyError(f"can not transition to {wanted}")
-        if wanted == Status.off or self.status.value > wanted.value or not self.status.value:
-            self._off()
-        for state in list(Status)[self.status.value + 1 : wanted.value + 1]:
-            getattr(self, f"_{state.name}")()
-            self.status = state
+    # Not steps, as the mixin's are: the other console logs what is said, once.
+    @Driver.check_active  # type: ignore[untyped-decorator]
+    def read(self, size: int = 1, timeout: float = 0.0, max_size: int | None = None) -> bytes:
+        """Return what came, without the messages; raise pexpect's TIMEOUT if nothing did."""
+        try:
+            data = self._talk.feed(self.console.read(size=size, timeout=timeout))
+        except TIMEOUT:
+            data = self._talk.flush()
+            if not data:
+                raise
+        return data
 
-    def _off(self) -> None:
-        for driver in (self.ssh, self.shell, self.console):
-            self.target.deactivate(driver)
-        self.target.activate(self.power)
-        self.power.off()
-        self.status = Status.off
-
-    def _shell(self) -> None:
-        self.target.activate(self.console)
-        self.power.cycle()
-        self.target.activate(self.shell)
-
-    def _ssh(self) -> None:
-        self.shell.run_check("systemctl is-active ssh || systemctl start ssh", timeout=60)
-        self.target.activate(self.ssh)
-
-    def _containers(self) -> None:
-        self.ssh.run_check("systemctl start containerd && ctr version", timeout=60)
+    @Driver.check_active  # type: ignore[untyped-decorator]
+    def write(self, data: bytes) -> int:
+        """Send to the other console."""
+        return int(self.console.write(data) or 0)

@@ -1,6 +1,11 @@
 # SPDX-License-Identifier: MIT
 """The one error of the host tools that a user is meant to read."""
 
+BOOT_FAILED = 96
+"""Exit status of a run whose board did not come up: no failure of the product."""
+BOARD_LOST = 97
+"""Exit status of a run whose board went away: power, exporter or connection."""
+
 
 class LabError(Exception):
     """Something a user can mend.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The virtual board's QEMU command line, the same for labgrid, the demo and a shell."""
+"""The virtual board's QEMU: its arguments, its scratch disk, its threads."""
 
 import os
 import socket
@@ -7,15 +7,10 @@ import subprocess
 import time
 from pathlib import Path
 
-from hetoci_lab import run
-from hetoci_lab.devicetree import MACHINE, MEMORY, QEMU
+from hetoci_lab import memmap, run
 from hetoci_lab.errors import LabError
 
 VARIANTS = ("linux", "xen")
-EL3_ENTRY = 0x180000
-KERNEL = 0x200000
-DTB = 0x7000000
-DOM0_KERNEL = 0x50000000
 DIE_WITH_PARENT = ("setpriv", "--pdeathsig", "TERM", "--")
 """Prefix that ends QEMU when whoever started it dies, also by SIGKILL (prctl(2))."""
 RESET_STATUS = 64
@@ -33,14 +28,15 @@ def arguments(board: Path, variant: str, data: Path, forwards: list[str]) -> lis
     kernel = board / ("xen" if variant == "xen" else "Image")
     images = [
         ("el3.elf", None),
-        (kernel.name, KERNEL),
-        (f"{variant}.dtb", DTB),
+        (kernel.name, memmap.value("VB_KERNEL_BASE")),
+        (f"{variant}.dtb", memmap.value("VB_DTB_BASE")),
     ]
     if variant == "xen":
-        images.append(("Image", DOM0_KERNEL))
+        images.append(("Image", memmap.value("VB_DOM0_KERNEL_BASE")))
     words = ["-semihosting-config", "enable=on,target=native"]
     words += ["-name", "vboard,debug-threads=on"]
-    words += ["-device", f"loader,addr=0x0,data={branch(0, EL3_ENTRY):#x},data-len=4"]
+    entry = branch(0, memmap.value("VB_EL3_BASE"))
+    words += ["-device", f"loader,addr=0x0,data={entry:#x},data-len=4"]
     for name, address in images:
         place = f",addr={address:#x},force-raw=on" if address is not None else ""
         words += ["-device", f"loader,file={board / name}{place}"]
@@ -56,14 +52,6 @@ def arguments(board: Path, variant: str, data: Path, forwards: list[str]) -> lis
     words += ["-netdev", net, "-device", "virtio-net-device,netdev=n0,bus=virtio-mmio-bus.3"]
     words += ["-device", "virtio-rng-device,bus=virtio-mmio-bus.4"]
     return words
-
-
-def command(board: Path, variant: str, data: Path, ssh_port: int, uart1: Path) -> list[str]:
-    """Return the whole command line with the console on standard input and output."""
-    forward = f"tcp:127.0.0.1:{ssh_port}-10.0.2.15:22"
-    words = [*DIE_WITH_PARENT, QEMU, "-M", MACHINE, "-m", MEMORY, "-display", "none"]
-    words += arguments(board, variant, data, [forward])
-    return [*words, "-serial", "mon:stdio", "-serial", f"file:{uart1}"]
 
 
 def branch(at: int, target: int) -> int:
@@ -117,3 +105,16 @@ def quit_politely(child: "subprocess.Popen[bytes]") -> None:
         except subprocess.TimeoutExpired:
             child.kill()
             child.wait()
+
+
+def using(file: Path) -> list[int]:
+    """Return the ids of the QEMU processes of this host that have `file` on their command line."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (process / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if words.startswith(b"qemu-system") or b"/qemu-system" in words.split(b"\0")[0]:
+            found += [int(process.name)] if str(file).encode() in words else []
+    return found

@@ -6,11 +6,10 @@ import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from types import TracebackType
 
-from hetoci_lab import qemu
 from hetoci_lab.errors import LabError
+from hetoci_lab.machine import Machine, last_words, ssh_command
 
 BOOT_TIMEOUT = 180.0
 """Seconds from power-on to an ssh log-in; far above what a loaded 2-core host needs."""
@@ -20,30 +19,22 @@ ESCAPE_SEQUENCE = re.compile(r"\x1b(\[[0-9;?!]*[A-Za-z]|\][^\x07\x1b]*(\x07|\x1b
 """Terminal control (ECMA-48 CSI, xterm's OSC, character sets) in a console's text."""
 
 
+class BoardSilent(LabError):
+    """The board did not come up; its console's last lines are in the message."""
+
+
 class Session:
     """A running board; a context manager that leaves no process and no file behind."""
 
     def __init__(self, board: Path, variant: str) -> None:
-        self.board = board
-        self.variant = variant
-        self.port = qemu.free_port()
-        self._folder = TemporaryDirectory(prefix="hetoci-vboard-")
-        self.folder = Path(self._folder.name)
-        self.console = self.folder / "console.log"
-        self._child: subprocess.Popen[bytes] | None = None
+        self.machine = Machine(board, variant)
+        self.console = self.machine.folder / "console.log"
 
     def __enter__(self) -> "Session":
-        data = self.folder / "data.img"
         try:
-            qemu.make_data_disk(data)
-            command = qemu.command(
-                self.board, self.variant, data, self.port, self.folder / "uart1.log"
-            )
-            command = [f"file:{self.console}" if word == "mon:stdio" else word for word in command]
-            self._child = subprocess.Popen(command, stdin=subprocess.DEVNULL)
-            qemu.calm_real_time_cores(self._child.pid)
+            self.machine.on(f"file:{self.console}", stdin=subprocess.DEVNULL)
         except BaseException:
-            self.__exit__(None, None, None)
+            self.machine.close()
             raise
         return self
 
@@ -53,51 +44,53 @@ class Session:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._child:
-            qemu.quit_politely(self._child)
-        self._folder.cleanup()
+        self.machine.close()
 
     def ssh_command(self, *words: str) -> list[str]:
         """Return the ssh command line that runs `words` on the board."""
-        return ssh_command(self.board, self.port, *words)
+        key = self.machine.board / "id_ed25519"
+        return ssh_command("127.0.0.1", self.machine.ssh_port, key, *words)
 
-    def ssh(self, command: str, *, timeout: float = 60.0) -> "subprocess.CompletedProcess[str]":
+    def ssh(
+        self, command: str, *, timeout: float = 60.0, stdin: bytes = b""
+    ) -> "subprocess.CompletedProcess[str]":
         """Run a shell command on the board; output as text, stderr merged into stdout."""
-        return subprocess.run(
+        done = subprocess.run(
             self.ssh_command(command),
-            stdin=subprocess.DEVNULL,
+            input=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
             timeout=timeout,
             check=False,
         )
+        text = done.stdout.decode(errors="replace")
+        return subprocess.CompletedProcess(done.args, done.returncode, text, "")
 
     def wait_ready(self, progress: Callable[[str], None]) -> float:
         """Wait until containerd answers; return the seconds since the call.
 
-        Raises LabError with the console's last lines if the board is silent or has stopped.
+        Raises BoardSilent with the console's last lines if the board is silent or has stopped.
         """
         begun = time.monotonic()
+        child = self.machine.child
         while (waited := time.monotonic() - begun) < BOOT_TIMEOUT:
-            if self._child is None or self._child.poll() is not None:
-                raise LabError(f"The board stopped while it was starting.\n{self.last_lines()}")
+            if child is None or child.poll() is not None:
+                raise BoardSilent(f"The board stopped while it was starting.\n{self.last_lines()}")
             progress(self.last_lines(1).strip())
             if READY in self.last_lines(50):
                 return time.monotonic() - begun
             time.sleep(0.2)
-        raise LabError(
+        raise BoardSilent(
             f"The board was not ready after {waited:.0f} s.\n{self.last_lines()}",
             hint="A heavily loaded host can be the reason.",
         )
 
     def wait_off(self, timeout: float = 60.0) -> int:
         """Wait for the board to power itself off and return QEMU's exit status."""
-        if self._child is None:
+        if self.machine.child is None:
             raise LabError("The board was never switched on.")
         try:
-            return self._child.wait(timeout)
+            return self.machine.child.wait(timeout)
         except subprocess.TimeoutExpired:
             raise LabError(
                 f"The board did not power off within {timeout:.0f} s.\n{self.last_lines()}"
@@ -108,22 +101,11 @@ class Session:
         try:
             text = self.console.read_text(errors="replace")
         except FileNotFoundError:
-            return "  (the console is empty)"
-        text = ESCAPE_SEQUENCE.sub("", text)
-        lines = [line.strip() for line in text.splitlines() if line.strip()]
-        return "\n".join(f"  {line}" for line in lines[-count:])
+            text = ""
+        return last_words(plain_lines(text), count)
 
 
-def ssh_command(board: Path, port: int, *words: str) -> list[str]:
-    """Return the ssh command line for a board on a local port; no file of the user is touched."""
-    options = [
-        "StrictHostKeyChecking=no",
-        "UserKnownHostsFile=/dev/null",
-        "LogLevel=ERROR",
-        "IdentitiesOnly=yes",
-        "ConnectTimeout=5",
-    ]
-    command = ["ssh", "-F", "/dev/null", "-i", str(board / "id_ed25519"), "-p", str(port)]
-    for option in options:
-        command += ["-o", option]
-    return [*command, "root@127.0.0.1", *words]
+def plain_lines(text: str) -> list[str]:
+    """Return a console's lines without terminal control and without empty ones."""
+    text = ESCAPE_SEQUENCE.sub("", text)
+    return [line.strip() for line in text.splitlines() if line.strip()]

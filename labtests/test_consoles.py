@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: MIT
+"""The board's two consoles, and files to and from it."""
+
+import hashlib
+import random
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from conftest import Board
+from hetoci_lab import run
+
+OVERLAYS = "/sys/kernel/config/device-tree/overlays"
+
+
+@pytest.mark.smoke
+@pytest.mark.lg_feature("console")
+def test_the_real_time_cores_have_a_console_of_their_own(
+    board: Board, target: Any, tmp_path: Path
+) -> None:
+    # What the EL3 firmware refuses, it says there: a file that is no bitstream.
+    source = tmp_path / "bad.dts"
+    source.write_text('/dts-v1/; /plugin/; &fpga_full { firmware-name = "bad.bin"; };')
+    run.output(["dtc", "-q", "-O", "dtb", "-o", tmp_path / "bad.dtbo", source])
+    board.put(str(tmp_path / "bad.dtbo"), "/lib/firmware/bad.dtbo")
+    board.check(f"head -c 4096 /dev/zero > /lib/firmware/bad.bin; mkdir {OVERLAYS}/bad")
+    console = target.get_driver("ConsoleProtocol", name="rpu", activate=False)
+    target.activate(console)
+    try:
+        board.fails(f"echo bad.dtbo | tee {OVERLAYS}/bad/path", "error")
+        console.expect("not a bitstream", timeout=30)
+    finally:
+        target.deactivate(console)
+        board.run(f"rmdir {OVERLAYS}/bad; rm /lib/firmware/bad.*")
+
+
+@pytest.mark.smoke
+@pytest.mark.lg_feature("console")
+def test_a_prompt_survives_kernel_messages(board: Board, strategy: Any) -> None:
+    noise = "for i in $(seq 400); do echo noise $i > /dev/kmsg; sleep 0.01; done"
+    strategy.shell.run_check("dmesg -n 8")
+    talker = threading.Thread(target=board.run, args=(noise,))
+    talker.start()
+    try:
+        for number in range(10):
+            assert strategy.shell.run_check(f"echo word {number}") == [f"word {number}"]
+    finally:
+        talker.join()
+        strategy.shell.run_check("dmesg -n 1")
+
+
+@pytest.mark.smoke
+def test_a_file_comes_back_from_the_board_as_it_went(board: Board, tmp_path: Path) -> None:
+    data = random.Random(3).randbytes(300_000)  # noqa: S311 - test data
+    (tmp_path / "there").write_bytes(data)
+    board.put(str(tmp_path / "there"), "/run/there-and-back")
+    digest = board.check("sha256sum /run/there-and-back").split()[0]
+    assert digest == hashlib.sha256(data).hexdigest()
+    board.get("/run/there-and-back", str(tmp_path / "back"))
+    assert (tmp_path / "back").read_bytes() == data

@@ -60,6 +60,7 @@ BASE = {
     "FILE_DIRNAME": "${@os.path.dirname(d.getVar('FILE', False))}",
     "THISDIR": "${@os.path.dirname(d.getVar('FILE', False))}",
     "WORKDIR": "/build/${PN}",
+    "S": "${WORKDIR}/${PN}-${PV}",
     "D": "/build/${PN}/image",
     "B": "${S}",
     "prefix": "/usr",

@@ -7,21 +7,19 @@ openembedded-core, meta-openembedded and so on. Nothing is fetched and no one el
 
 import os
 import pwd
-import re
 import subprocess
 import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from hetoci_lab import layer_check, paths
+from hetoci_lab import paths
 from hetoci_lab.errors import LabError
 
 OWN = "hetoci"
 """The name of our own repository in the kas files."""
 LOCALE = "en_US.UTF-8"
 OFFLINE = 'BB_NO_NETWORK = "1"\nCONNECTIVITY_CHECK_URIS = ""\n'
-CONFLICT_LINE = re.compile(r"^(ERROR|WARNING): ")
 
 
 class Outcome(NamedTuple):
@@ -153,7 +151,3 @@ def write(file: Path, text: str) -> None:
     if not file.is_file() or file.read_text() != text:
         file.write_text(text)
 
-
-def resolve(files: list[str]) -> dict[str, Any]:
-    """Return what kas makes of `files` (layer_check.dump)."""
-    return layer_check.dump(files)

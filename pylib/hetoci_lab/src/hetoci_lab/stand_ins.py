@@ -16,7 +16,7 @@ from hetoci_lab.errors import LabError
 
 TARGET = "aarch64-oe-linux-"
 DEBIAN = "aarch64-linux-gnu-"
-BINUTILS = ("addr2line", "ar", "as", "cpp", "gcc", "ld", "nm", "objcopy", "objdump", "ranlib", "readelf", "strip")
+BINUTILS = ("addr2line", "ar", "as", "cpp", "gcc", "ld", "ld.bfd", "nm", "objcopy", "objdump", "ranlib", "readelf", "strip")
 R5 = "arm-none-eabi-"
 HOST_TOOLS = ("dpkg", "dpkg-deb", "rpm", "rpmbuild", "pseudo", "dtc", "qemu-system-aarch64", "python3", "zstd")
 """Programs that our recipes' tasks get from natives of oe-core; here they are Debian's."""
@@ -80,6 +80,9 @@ BBMASK = "^(?!(%(tree)s/|%(stand_ins)s/)) \\.bbappend$"
 ASSUME_PROVIDED += "^(?!(%(known)s|pseudo-native|virtual/fakeroot-native)$).+"
 INHERIT:remove = "uninative"
 HOSTTOOLS += "%(tools)s"
+# The compiler may be older than the series knows it.
+DEBUG_PREFIX_MAP:remove = "-fcanon-prefix-map"
+KERNEL_CC:remove = "-fcanon-prefix-map"
 RPMDEPS:forcevariable = "/usr/lib/rpm/rpmdeps --alldeps"
 # Debian's pseudo tracks all but these; oe-core's of wrynose tracks a list.
 STAND_IN_PSEUDO = "PSEUDO_PREFIX=/usr PSEUDO_BINDIR=/usr/bin PSEUDO_LIBDIR=%(pseudo)s"
@@ -93,6 +96,11 @@ FAKEROOTCMD = "/usr/bin/pseudo"
 FAKEROOTBASEENV = "${STAND_IN_PSEUDO} PSEUDO_DISABLED=1 PYTHONDONTWRITEBYTECODE=1"
 FAKEROOTENV = "${STAND_IN_PSEUDO} PSEUDO_LOCALSTATEDIR=${PSEUDO_LOCALSTATEDIR} \\
     PSEUDO_NOSYMLINKEXP=1 PSEUDO_IGNORE_PATHS=${STAND_IN_IGNORED} PSEUDO_DISABLED=0"
+"""
+KERNEL_CONF = """\
+# The quick build's kernel, for the module; its own package would be kernel-<version>.
+STAGING_KERNEL_DIR:forcevariable = "%(kernel)s/source"
+STAGING_KERNEL_BUILDDIR:forcevariable = "%(kernel)s/objects"
 """
 
 
@@ -129,6 +137,11 @@ def own() -> dict[str, dict[str, str]]:
     return layer_check.parse({"MACHINE": "hetoci-vboard", "HETOCI_ENGINES": engines})
 
 
+def packaged() -> list[str]:
+    """Return the names of our recipes that make packages or deploy files: all but images."""
+    return sorted(name for name in own() if not name.startswith(("hetoci-image", "hetoci-oci-")))
+
+
 def packages(recipe: dict[str, str]) -> set[str]:
     """Return the names that a recipe of ours has RDEPENDS for or lists as its packages."""
     named = {key.split(":")[1] for key in recipe if key.startswith(("RDEPENDS:", "FILES:"))}
@@ -144,21 +157,37 @@ def others() -> set[str]:
         for key, value in recipe.items():
             if key.startswith("RDEPENDS:"):
                 wanted |= set(value.split())
-    return wanted - ours
+    prefixes = tuple(f"{name}-" for name in recipes)  # packages by oe-core's default: -doc, -dev …
+    return {name for name in wanted - ours if not name.startswith(prefixes)}
 
 
-def local_conf(folder: Path) -> str:
-    """Return what local.conf needs besides."""
+def local_conf(folder: Path, kernel: Path | None) -> str:
+    """Return what local.conf needs besides; `kernel` has the source/ and objects/ of a kernel."""
     tools = [*HOST_TOOLS, *(TARGET + name for name in BINUTILS), "opkg-build", "dwarfsrcfiles"]
     tools += [R5 + name for name in ("ar", "gcc", "ld", "objcopy", "objdump", "nm", "size")]
     [library] = Path("/usr/lib").glob("*/pseudo/libpseudo.so")
     recipes = own()
     known = set(recipes) | others() | {"stand-in-packages"}
     known |= {name for recipe in recipes.values() for name in packages(recipe)}
-    return LOCAL_CONF % {
+    text = LOCAL_CONF % {
         "tree": paths.tree(),
         "stand_ins": folder,
         "known": "|".join(sorted(known)),
         "tools": " ".join(tools),
         "pseudo": library.parent,
     }
+    return text + (KERNEL_CONF % {"kernel": kernel} if kernel else "")
+
+
+def kernel(artefact: Path, folder: Path) -> Path:
+    """Copy the quick build's kernel tree into `folder`, where bitbake's user can read it."""
+    target = folder / "kernel"
+    if not (target / "objects/kernel-abiversion").is_file():
+        for name in ("source", "objects"):
+            shutil.copytree(artefact / name, target / name, symlinks=True, dirs_exist_ok=True)
+        release = (target / "objects/include/config/kernel.release").read_text()
+        (target / "objects/kernel-abiversion").write_text(release)
+        # The tree says where it was built.
+        makefile = target / "objects/Makefile"
+        makefile.write_text(f"include {target}/source/Makefile\n")
+    return target

@@ -4,4 +4,4 @@ DESCRIPTION = "recipes/pl-sha256, as its Containerfile makes it."
 
 require hetoci-oci-image.inc
 
-OCI_IMAGE_ENTRYPOINT = "/bin/sha256sum"
+OCI_IMAGE_ENTRYPOINT = "/bin/sha256"

@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .ONESHELL:
-.PHONY: help setup build demo shell test check unit check-layer board-test clean
+.PHONY: help setup build demo shell test check unit check-layer board-test board-test-packages clean
 
 export PYTHONPATH := $(CURDIR)/pylib/hetoci_lab/src:$(CURDIR)/pylib/hetoci/src
 export PYTHONDONTWRITEBYTECODE := 1
@@ -56,6 +56,15 @@ board-test:  ## Tests on the virtual board, Linux alone and under Xen.
 	for env in vboard vboard-xen; do
 		"$$python" -m pytest labtests --lg-env "labtests/env/$$env.yaml" --lg-log build/log \
 			--junitxml "build/report/$$env.xml"
+	done
+
+board-test-packages: ## The same with the packages that bitbake made (PACKAGES=its deploy folder).
+	@python=$(PYTHON)
+	export HETOCI_PACKAGES="$(or $(PACKAGES),$(error PACKAGES=DIR is missing: the deploy folder of bitbake))"
+	"$$python" -m hetoci_lab.cli build
+	for env in $(or $(ENVS),vboard vboard-xen); do
+		"$$python" -m pytest labtests --lg-env "labtests/env/$$env.yaml" --lg-log build/log \
+			--junitxml "build/report/packages-$$env.xml"
 	done
 
 clean: ## Remove build/; the cache outside the tree stays.

@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .ONESHELL:
-.PHONY: help setup build demo shell test check unit check-layer board-test lab-test clean
+.PHONY: help setup build demo shell test check unit check-layer board-test board-test-packages lab-test clean
 
 export PYTHONPATH := $(CURDIR)/pylib/hetoci_lab/src:$(CURDIR)/pylib/hetoci/src
 export PYTHONDONTWRITEBYTECODE := 1
@@ -64,6 +64,15 @@ lab-test: ## The smoke scenarios at a place of a virtual bench, and in a LAVA jo
 	"$$python" -m pytest -q labtests/lost_board.py
 	"$$python" -m hetoci_lab.cli lava run vboard --scenario smoke
 	"$$python" -m hetoci_lab.cli report build/runs --out build/report/runs.html
+
+board-test-packages: ## The same with the packages that bitbake made (PACKAGES=its deploy folder).
+	@python=$(PYTHON)
+	export HETOCI_PACKAGES="$(or $(PACKAGES),$(error PACKAGES=DIR is missing: the deploy folder of bitbake))"
+	"$$python" -m hetoci_lab.cli build
+	for env in $(or $(ENVS),vboard vboard-xen); do
+		"$$python" -m pytest labtests --lg-env "labtests/env/$$env.yaml" --lg-log build/log \
+			--junitxml "build/report/packages-$$env.xml"
+	done
 
 clean: ## Remove build/; the cache outside the tree stays.
 	rm -rf build

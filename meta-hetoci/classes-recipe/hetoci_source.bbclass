@@ -13,4 +13,5 @@ FILESEXTRAPATHS:prepend := "${HETOCI_TREE}:"
 SRC_URI += "file://LICENSE"
 # scarthgap has no UNPACKDIR, and newer series do not allow WORKDIR.
 HETOCI_UNPACKDIR = "${@d.getVar('UNPACKDIR') or d.getVar('WORKDIR')}"
-S ?= "${HETOCI_UNPACKDIR}"
+# A recipe that wants another S sets it after inheriting this class.
+S = "${HETOCI_UNPACKDIR}"

@@ -1,4 +1,4 @@
 # SPDX-License-Identifier: MIT
 """Python of the layer meta-hetoci; bitbake finds it through `addpylib` in layer.conf."""
 
-BBIMPORTS = ["sanity"]
+BBIMPORTS = ["images", "sanity"]

@@ -6,6 +6,9 @@ from pathlib import Path
 WORKLOADS = ("accelerator", "firmware", "domain")
 ENGINES = ("containerd", "docker", "podman", "crio")
 BOARD = "hetoci-vboard"
+AMD = ("zynqmp", "versal", "versal-net")
+"""Overrides of AMD's machines, which meta-xilinx-core makes out of their SoC."""
+OPEN_ROOT = ("empty-root-password", "allow-empty-password", "debug-tweaks")
 
 
 def problems(d):
@@ -19,8 +22,10 @@ def problems(d):
         *tree(d),
         *unknown(d, "HETOCI_WORKLOADS", WORKLOADS),
         *unknown(d, "HETOCI_ENGINES", ENGINES),
+        *machine(d),
         *layers(d),
         *features(d),
+        *conflicts(d),
     ]
 
 
@@ -61,10 +66,34 @@ def unknown(d, name, allowed):
     return [f"{name} has {' '.join(wrong)}; it may hold {', '.join(allowed)}."]
 
 
+def machine(d):
+    """Report a machine that cannot carry what is asked for."""
+    wanted = words(d, "HETOCI_WORKLOADS")
+    architecture = d.getVar("TARGET_ARCH") or ""
+    if not wanted or architecture == "aarch64":
+        return []
+    return [
+        f"HETOCI_WORKLOADS has {' '.join(wanted)}, which need a 64-bit Arm machine, but MACHINE "
+        f"{d.getVar('MACHINE')} is {architecture or 'of no known architecture'}; choose another "
+        'machine, or write HETOCI_WORKLOADS = "" for plain containers only.'
+    ]
+
+
 def layers(d):
     """Report what is asked for but comes from a layer that is not there."""
     have = words(d, "BBFILE_COLLECTIONS")
     found = []
+    if "domain" in words(d, "HETOCI_WORKLOADS") and "virtualization-layer" not in have:
+        found.append(
+            "HETOCI_WORKLOADS has domain, but Xen is in meta-virtualization; "
+            "add that layer to bblayers.conf, or take domain out."
+        )
+    amd = [name for name in (d.getVar("OVERRIDES") or "").split(":") if name in AMD]
+    if amd and words(d, "HETOCI_WORKLOADS") and "xilinx" not in have:
+        found.append(
+            f"MACHINE {d.getVar('MACHINE')} is a {amd[0]}, whose kernel and device tree are in "
+            "meta-xilinx/meta-xilinx-core; add that layer to bblayers.conf."
+        )
     if words(d, "HETOCI_ENGINES") and "virtualization-layer" not in have:
         found.append(
             "HETOCI_ENGINES names an engine, whose recipe is in meta-virtualization; "
@@ -91,5 +120,24 @@ def features(d):
         found.append(
             "HETOCI_ENGINES names an engine, but DISTRO_FEATURES lacks virtualization, which "
             'meta-virtualization needs; write DISTRO_FEATURES:append = " virtualization".'
+        )
+    return found
+
+
+def conflicts(d):
+    """Report options that exclude each other."""
+    found = []
+    openness = [word for word in words(d, "EXTRA_IMAGE_FEATURES") if word in OPEN_ROOT]
+    if d.getVar("UBOOT_SIGN_ENABLE") == "1" and openness:
+        found.append(
+            f"UBOOT_SIGN_ENABLE signs the kernel, but EXTRA_IMAGE_FEATURES has {openness[0]}, with "
+            "which anybody is root; take out one of the two (kas: feature/signed.yml and "
+            "feature/debug.yml exclude each other)."
+        )
+    init = d.getVar("VIRTUAL-RUNTIME_init_manager")
+    if init and init != "systemd" and words(d, "HETOCI_WORKLOADS"):
+        found.append(
+            f"The init manager is {init}, but what gives devices back after a crash is a systemd "
+            'unit; write INIT_MANAGER = "systemd" in local.conf.'
         )
     return found

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 SUMMARY = "Device tree and overlays of the virtual board"
-DESCRIPTION = "QEMU's own tree, with the layer's additions; overlays for the shell and each slot."
+DESCRIPTION = "QEMU's own tree, with the layer's additions, and the overlay of the shell."
 SECTION = "bsp"
 DEPENDS = "dtc-native qemu-system-native"
 
@@ -17,7 +17,6 @@ INHIBIT_DEFAULT_DEPS = "1"
 B = "${WORKDIR}/build"
 
 VBOARD_BOOTARGS ?= "console=ttyAMA0 earlycon root=/dev/vda rw ip=10.0.2.15::10.0.2.2:255.255.255.0:vboard:eth0:off uio_pdrv_genirq.of_id=generic-uio"
-VBOARD_DESIGNS ?= "sha256 vadd"
 
 # vboard_dtc SOURCE TARGET [-DNAME=VALUE...]
 vboard_dtc() {
@@ -35,12 +34,6 @@ do_compile() {
     dtc -q -I dtb -O dts -o qemu.dts qemu.dtb
     vboard_dtc vboard-linux.dts vboard-linux.dtb '-DVB_BOOTARGS="${VBOARD_BOOTARGS}"'
     vboard_dtc pl-shell.dtso pl-shell.dtbo
-    for design in ${VBOARD_DESIGNS}; do
-        for slot in 0 1 2 3; do
-            vboard_dtc pl-slot.dtso $design-slot$slot.dtbo -DPL_SLOT=slot$slot \
-                -DPL_SLOT_NUMBER=$slot -DPL_SLOT_UNIT=fffc${slot}000 -DPL_DESIGN=$design
-        done
-    done
 }
 
 do_install() {

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-SUMMARY = "hetoci by use: runtime, accelerators, firmware on remote cores"
+SUMMARY = "hetoci by use: runtime, accelerators, firmware on remote cores, lab"
 DESCRIPTION = "Sets of packages for images with hetoci; HETOCI_ENGINES adds engines to the runtime."
 
 PACKAGE_ARCH = "${MACHINE_ARCH}"
@@ -12,6 +12,7 @@ PACKAGES = " \
     packagegroup-hetoci-runtime \
     packagegroup-hetoci-accel \
     packagegroup-hetoci-amp \
+    packagegroup-hetoci-lab \
 "
 
 # For each engine its configuration, and the package that holds it in meta-virtualization.
@@ -29,3 +30,12 @@ RDEPENDS:packagegroup-hetoci-accel:append:hetoci-vboard = " of-overlay-configfs 
 
 RDEPENDS:packagegroup-hetoci-amp = "packagegroup-hetoci-runtime"
 RDEPENDS:packagegroup-hetoci-amp:append:hetoci-vboard = " fw-crash fw-echo"
+
+# What labtests/ and people at a board use.
+RDEPENDS:packagegroup-hetoci-lab = "packagegroup-hetoci-runtime \
+    openssh-sftp-server \
+    procps \
+    python3-hetoci-bash-completion \
+    strace \
+    util-linux \
+"

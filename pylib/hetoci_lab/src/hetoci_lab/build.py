@@ -19,6 +19,7 @@ from hetoci_lab import (
     devicetree,
     images,
     kernel,
+    packaged,
     parts,
     paths,
     rootfs,
@@ -66,7 +67,7 @@ def _build(refresh: bool, pins: dict[str, str]) -> Path:
             "rootfs": lambda: found.update(rootfs=_rootfs(pins)),
         }
     )
-    found |= {"debs": debs, "silicon": _silicon(), "keys": _keys()}
+    found |= {"debs": debs, "silicon": _packaged(_silicon()), "keys": _keys()}
     found["images"] = _images(found)
     found["parts"] = _parts(found)
     found["trees"] = _trees(found["kernel"])
@@ -180,6 +181,20 @@ def _silicon() -> Path:
     return cache.artefact("silicon", key, make)
 
 
+def _packaged(own: Path) -> Path:
+    """Return the silicon artefact, with bitbake's files in it if HETOCI_PACKAGES says so."""
+    place = packaged.folder()
+    if place is None:
+        return own
+
+    def make(folder: Path) -> None:
+        with step("packages", f"taking {packaged.report(place)}"):
+            packaged.silicon(place, own, folder, _log("silicon"))
+
+    key = cache.digest_of([own.name, *packaged.parts(place), cache.code(MODULES / "packaged.py")])
+    return cache.artefact("silicon", key, make)
+
+
 def _compilers() -> str:
     """What the C compilers of this host call themselves: their output is cached."""
     tools = ("aarch64-linux-gnu-gcc", "arm-none-eabi-gcc")
@@ -216,14 +231,17 @@ def _keys() -> Path:
 def _parts(found: dict[str, Path]) -> Path:
     tree = paths.tree()
     names = ("kernel", "silicon", "images", "keys")
+    place = packaged.folder()
     key = cache.digest_of(
         [
+            *(packaged.parts(place) if place else ()),
             *(f"{name}={found[name].name}" for name in names),
             tree / "pylib/hetoci",
             tree / kernel.MODULE,
             rootfs.BOARD / "parts",
             rootfs.BOARD / "masked.txt",
             cache.code(MODULES / "parts.py"),
+            cache.code(MODULES / "packaged.py"),
         ]
     )
 

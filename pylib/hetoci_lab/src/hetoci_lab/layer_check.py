@@ -5,14 +5,19 @@
 and kas resolve every configuration. What passes lints, parses or resolves; nothing is built.
 """
 
-import functools
+import contextlib
 import importlib
+import io
+import itertools
 import json
+import logging
+import os
 import re
 import subprocess
 import sys
 import tempfile
 import types
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +26,29 @@ from hetoci_lab.errors import LabError
 
 LAYER = "meta-hetoci"
 SERIES = ("scarthgap", "wrynose")
-MACHINES = ("hetoci-vboard", "qemuarm64", "zcu102", "k26", "versal")
+MACHINES = ("hetoci-vboard", "qemuarm64", "zcu102", "k26", "zynqmp", "versal")
 """The files in kas/machine/ to choose from."""
-FEATURES = ("containerd", "docker", "podman", "xen", "debug")
-FIXED_SERIES = {"zcu102": "scarthgap", "k26": "scarthgap", "versal": "scarthgap"}
+AMD = ("zcu102", "k26", "zynqmp", "versal")
+FEATURES = (
+    "amp", "fpga", "xen", "containerd", "podman", "docker", "crio", "debug", "read-only",
+    "signed", "testimage",
+)  # fmt: skip
+"""The files in kas/feature/ to choose from."""
+FIXED_SERIES = dict.fromkeys(AMD, "scarthgap")
 """Machines whose vendor's layers are for one series; their files include it."""
-UNLOCKED = {("wrynose", "meta-virtualization"), ("scarthgap", "meta-kria")}
+UNLOCKED = {("scarthgap", "meta-kria")}
 """Repositories that follow a branch, because no revision of it could be looked at."""
+NONSENSE = {
+    **{("hetoci-vboard", "signed"): "its EL3 firmware starts the kernel; there is no U-Boot"},
+    **{("qemuarm64", "signed"): "runqemu starts the kernel; there is no U-Boot"},
+    **{("qemuarm64", "amp"): "it has no real-time core"},
+    **{("qemuarm64", "fpga"): "it has no programmable logic"},
+    **{("signed", name): "anybody is root, so a signature says nothing"
+       for name in ("debug", "testimage")},
+}  # fmt: skip
+"""Pairs of kas files that make no sense together, with the reason."""
+PRODUCT = ("amp", "fpga", "xen", "containerd", "podman", "docker", "crio")
+"""What a machine can have at once; `combinations` has one list with all that makes sense."""
 
 KAS_NETWORK_STEPS = (
     "repo_setup_loop",
@@ -64,6 +85,7 @@ BASE = {
     "FILE_DIRNAME": "${@os.path.dirname(d.getVar('FILE', False))}",
     "THISDIR": "${@os.path.dirname(d.getVar('FILE', False))}",
     "WORKDIR": "/build/${PN}",
+    "S": "${WORKDIR}/${PN}-${PV}",
     "D": "/build/${PN}/image",
     "B": "${S}",
     "prefix": "/usr",
@@ -85,11 +107,13 @@ UPSTREAM_CLASSES = (
     "core-image",
     "deploy",
     "features_check",
+    "image",
+    "image-oci",
     "module",
     "packagegroup",
     "systemd",
 )
-"""Classes of oe-core that our recipes inherit; empty here."""
+"""Classes of other layers that our recipes inherit; empty here."""
 UPSTREAM_MACHINE_FILES = ("arm/armv8a/tune-cortexa72.inc", "qemu.inc")
 """What our machine takes from oe-core's conf/machine/include; empty here."""
 UPSTREAM_INCLUDES = ("recipes-kernel/zephyr-kernel/zephyr-sample.inc",)
@@ -210,16 +234,34 @@ def _read(bb: Any, configuration: Any, file: str) -> tuple[str, dict[str, str]]:
 
 
 def combinations() -> list[list[str]]:
-    """Return every sensible list of kas files: each machine, series and single feature."""
+    """Return every list of kas files that makes sense.
+
+    Each machine and series alone, with each feature, with each pair of features, and with all of
+    PRODUCT at once.
+    """
     lists = []
     for machine in MACHINES:
         for series in SERIES:
             if FIXED_SERIES.get(machine, series) != series:
                 continue
-            base = ["kas/base.yml", f"kas/series/{series}.yml", f"kas/machine/{machine}.yml"]
-            lists.append(base)
-            lists += [[*base, f"kas/feature/{feature}.yml"] for feature in FEATURES]
+            sets: list[tuple[str, ...]] = [(), *((name,) for name in FEATURES)]
+            sets += itertools.combinations(FEATURES, 2)
+            sets.append(tuple(name for name in PRODUCT if (machine, name) not in NONSENSE))
+            lists += [files(series, machine, names) for names in sets if sensible(machine, names)]
     return lists
+
+
+def sensible(machine: str, features: tuple[str, ...]) -> bool:
+    """Return whether no two of the machine and the features are in NONSENSE."""
+    words = (machine, *features)
+    pairs = itertools.permutations(words, 2)
+    return not any(pair in NONSENSE for pair in pairs)
+
+
+def files(series: str, machine: str, features: Iterable[str]) -> list[str]:
+    """Return the kas files of a combination."""
+    base = ["kas/base.yml", f"kas/series/{series}.yml", f"kas/machine/{machine}.yml"]
+    return base + [f"kas/feature/{name}.yml" for name in features]
 
 
 def presets() -> list[list[str]]:
@@ -233,24 +275,47 @@ def dump(files: list[str]) -> dict[str, Any]:
 
     The answer is kept: treat it as read-only.
     """
-    return _dump(tuple(files))
+    if tuple(files) not in _DUMPED:
+        dump_all([files])
+    return _DUMPED[tuple(files)]
 
 
-@functools.cache
-def _dump(files: tuple[str, ...]) -> dict[str, Any]:
-    skips = [word for step in KAS_NETWORK_STEPS for word in ("--skip", step)]
-    config = ":".join(str(paths.tree() / file) for file in files)
+_DUMPED: dict[tuple[str, ...], dict[str, Any]] = {}
+
+
+def dump_all(lists: list[list[str]]) -> None:
+    """Have `dump` know all of `lists`; one process reads them, which is ten times faster."""
+    wanted = [names for names in lists if tuple(names) not in _DUMPED]
     with tempfile.TemporaryDirectory(prefix="layer-check-") as work:
         done = subprocess.run(
-            [tool("kas"), "dump", "--format", "json", *skips, config],
+            [sys.executable, "-m", "hetoci_lab.layer_check", "--dump"],
+            input=json.dumps(wanted),
             capture_output=True,
             text=True,
-            env={"PATH": "/usr/bin:/bin", "KAS_WORK_DIR": work, "HOME": work},
+            env={**os.environ, "KAS_WORK_DIR": work, "HOME": work},
         )
     if done.returncode:
-        raise LabError(f"kas cannot resolve {':'.join(files)}: {done.stderr.strip()}")
-    resolved: dict[str, Any] = json.loads(done.stdout)
-    return resolved
+        raise LabError(f"kas cannot resolve {done.stderr.strip().splitlines()[-1]}")
+    resolved: list[dict[str, Any]] = json.loads(done.stdout)
+    _DUMPED.update(zip(map(tuple, wanted), resolved, strict=True))
+
+
+def read_kas(lists: list[list[str]]) -> list[Any]:
+    """Do what `dump_all` says, in this process, which has no other use then."""
+    kas = importlib.import_module("kas.kas")
+    logging.disable()
+    skips = [word for step in KAS_NETWORK_STEPS for word in ("--skip", step)]
+    found = []
+    for names in lists:
+        printed = io.StringIO()
+        config = ":".join(str(paths.tree() / name) for name in names)
+        try:
+            with contextlib.redirect_stdout(printed):
+                kas.kas(["dump", "--format", "json", *skips, config])
+        except Exception as error:  # kas has no common error, and its message is all there is
+            raise LabError(f"{':'.join(names)}: {error}") from error
+        found.append(json.loads(printed.getvalue()))
+    return found
 
 
 def unlocked(resolved: dict[str, Any]) -> set[tuple[str, str]]:
@@ -277,13 +342,15 @@ def main(arguments: list[str]) -> int:
     if arguments == ["--parse"]:
         json.dump(read_recipes(**json.load(sys.stdin)), sys.stdout)
         return 0
+    if arguments == ["--dump"]:
+        json.dump(read_kas(json.load(sys.stdin)), sys.stdout)
+        return 0
     findings = lint([*recipes(), *recipes("*.bbappend")])
     print("\n".join([*findings, f"lints: {len(findings)} findings"]))
     count = len(parse({"MACHINE": "hetoci-vboard"}))
     print(f"parses: {count} recipes, by bitbake's parser without oe-core")
     lists = combinations() + presets()
-    for files in lists:
-        dump(files)
+    dump_all(lists)
     print(f"resolves: {len(lists)} kas configurations")
     return 1 if findings else 0
 

@@ -9,7 +9,7 @@ import shutil
 import tarfile
 from pathlib import Path
 
-from hetoci_lab import kernel, paths, rootfs, run
+from hetoci_lab import kernel, packaged, paths, rootfs, run
 
 IMAGES = "usr/share/hetoci/images"
 FIRMWARE = "usr/lib/firmware"
@@ -22,8 +22,7 @@ def build(
     """Make parts.sqfs in `folder` from the artefacts given."""
     root = folder / "root"
     shutil.copytree(rootfs.BOARD / "parts", root)
-    install: list[str | Path] = ["make", "-C", paths.tree() / "pylib/hetoci", "install"]
-    run.logged([*install, f"DESTDIR={root}", "PREFIX=/usr"], log)
+    _runtime(root, log)
     _settings(root)
     _engines(root)
     _modules(root, kernel_folder, folder, log)
@@ -43,6 +42,16 @@ def build(
     archive.unlink()
     shutil.rmtree(root)
     shutil.rmtree(folder / "module")
+
+
+def _runtime(root: Path, log: Path) -> None:
+    """Install hetoci from the tree, or from the packages that bitbake made of it."""
+    place = packaged.folder()
+    if place:
+        packaged.install(place, root, log)
+        return
+    install: list[str | Path] = ["make", "-C", paths.tree() / "pylib/hetoci", "install"]
+    run.logged([*install, f"DESTDIR={root}", "PREFIX=/usr"], log)
 
 
 def _settings(root: Path) -> None:

@@ -1,0 +1,7 @@
+# SPDX-License-Identifier: MIT
+SUMMARY = "OCI image: vector addition in programmable logic"
+DESCRIPTION = "recipes/pl-vadd, as its Containerfile makes it."
+
+require hetoci-oci-image.inc
+
+OCI_IMAGE_ENTRYPOINT = "/bin/vadd"

@@ -1,0 +1,231 @@
+# SPDX-License-Identifier: MIT
+"""Checks of meta-hetoci by the real bitbake, over checkouts of the layers it is used with.
+
+`python -m hetoci_lab.bitbake_check --layers scarthgap=DIR --layers wrynose=DIR` prints a verdict
+a check, and --out writes them as a table. What passes parses, resolves (`bitbake -g`), dry-runs
+(`bitbake -n`), passes yocto-check-layer, or packages (stand_ins.py says what that is). No image
+is built. What cannot be tried is in the table as well, with the reason.
+"""
+
+import re
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import click
+
+from hetoci_lab import bitbake, layer_check, paths, stand_ins
+from hetoci_lab.errors import LabError
+
+CHECKS = ("parses", "resolves", "dry-runs", "check-layer", "packages")
+IMAGES = ("hetoci-image-minimal", "hetoci-image-full", "hetoci-image-xen")
+OCI_IMAGES = tuple(f"hetoci-oci-{name}" for name in ("fw-echo", "fw-crash", "pl-vadd", "pl-sha256"))
+PARSED = re.compile(r"Parsing of (\d+) \.bb files complete .* (\d+) errors")
+CHECKED = re.compile(r"^INFO: .*(?:ok|FAIL|ERROR|skipped.*)$", re.M)
+FORMATS = ("deb", "ipk", "rpm")
+
+
+class Verdict(NamedTuple):
+    """What one check said: `outcome` is ok, FAILED or not run."""
+
+    series: str
+    machine: str
+    check: str
+    what: str
+    outcome: str
+    detail: str
+    seconds: float
+
+
+class Trial(NamedTuple):
+    """Checkouts of a series, and where to work and log."""
+
+    series: str
+    checkout: bitbake.Checkout
+    work: Path
+    kernel: Path | None
+
+    def log(self, name: str) -> Path:
+        """Return the file that keeps what bitbake prints for `name`."""
+        return self.work / "log" / f"{self.series}-{name}.log"
+
+
+def judge(trial: Trial, machine: str, check: str, what: str, done: bitbake.Outcome) -> Verdict:
+    """Return the verdict on a run of bitbake: any ERROR line or status fails it."""
+    errors = done.lines("ERROR")
+    failed = bool(done.status or errors)
+    parsed = PARSED.search(done.text)
+    detail = f"{parsed[1]} recipes" if parsed and check == "parses" else ""
+    detail = errors[0] if errors else detail
+    if failed and not detail:
+        detail = f"status {done.status}: {done.text.strip().splitlines()[-1:]}"
+    outcome = "FAILED" if failed else "ok"
+    return Verdict(trial.series, machine, check, what, outcome, detail, done.seconds)
+
+
+def images(machine: str) -> list[str]:
+    """Return the images to try for one of kas/machine."""
+    return [*IMAGES, *(OCI_IMAGES if machine == "hetoci-vboard" else ())]
+
+
+def machine_checks(trial: Trial, machine: str, checks: tuple[str, ...]) -> Iterator[Verdict]:
+    """Parse, resolve and dry-run with everything that makes sense on one of kas/machine."""
+    wanted = [name for name in CHECKS[:3] if name in checks]
+    if not wanted:
+        return
+    features = [n for n in layer_check.PRODUCT if (machine, n) not in layer_check.NONSENSE]
+    resolved = layer_check.dump(layer_check.files(trial.series, machine, features))
+    missing = trial.checkout.missing(resolved)
+    if missing:
+        reason = f"no checkout of {', '.join(missing)}"
+        yield from (
+            Verdict(trial.series, machine, name, "", "not run", reason, 0) for name in wanted
+        )
+        return
+    build = trial.work / trial.series  # one for all machines: they share a cache of parsed code
+    trial.checkout.prepare(resolved, build)
+    runs = {"parses": [("all layers", ["-p"])]}
+    runs["resolves"] = [(image, ["-g", image]) for image in images(machine)]
+    # Together, because each run computes the same thousands of signatures.
+    runs["dry-runs"] = [(" ".join(images(machine)), ["-n", *images(machine)])]
+    for check in wanted:
+        for what, arguments in runs[check]:
+            log = trial.log(f"{machine}-{check}-{what.split()[0]}")
+            done = trial.checkout.run(build, ["bitbake", *arguments], log)
+            yield judge(trial, machine, check, what, done)
+
+
+def check_layer(trial: Trial) -> Iterator[Verdict]:
+    """Run yocto-check-layer with oe-core as the only other layer."""
+    build = trial.work / f"{trial.series}-check-layer"
+    shutil.rmtree(build, ignore_errors=True)
+    names = ["kas/base.yml", f"kas/series/{trial.series}.yml", "kas/machine/qemuarm64.yml"]
+    resolved = layer_check.dump(names)
+    others = {name: value for name, value in resolved["repos"].items() if name != bitbake.OWN}
+    alone = {**resolved, "repos": others, "local_conf_header": {}}
+    trial.checkout.prepare(alone, build)
+    command = ["yocto-check-layer", str(paths.tree() / layer_check.LAYER)]
+    done = trial.checkout.run(build, command, trial.log("check-layer"))
+    results = re.findall(r"^INFO: (test_\S+) .*\.\.\. (.+)$", done.text, re.M)
+    bad = [f"{name}: {said}" for name, said in results if not said.startswith(("ok", "skipped"))]
+    failed = bool(done.status or bad or not results)
+    good = sum(said.startswith("ok") for _, said in results)
+    skipped = len(results) - good - len(bad)
+    detail = "; ".join(bad) or f"{good} tests passed, {skipped} do not apply"
+    if failed and not bad:
+        detail = "; ".join(done.lines("ERROR"))[:300] or f"status {done.status}"
+    outcome = "FAILED" if failed else "ok"
+    yield Verdict(trial.series, "", "check-layer", "core alone", outcome, detail, done.seconds)
+
+
+def package(trial: Trial) -> Iterator[Verdict]:
+    """Package each of our recipes to .deb, .ipk and .rpm, package QA included."""
+    build = trial.work / f"{trial.series}-packages"
+    shutil.rmtree(build / "tmp", ignore_errors=True)
+    build.mkdir(parents=True, exist_ok=True)
+    stand_in = build / "stand-ins"
+    stand_ins.make(stand_in, trial.series)
+    kernel = stand_ins.kernel(trial.kernel, build) if trial.kernel else None
+    names = layer_check.files(trial.series, "hetoci-vboard", ("amp", "fpga", "xen"))
+    local_conf = stand_ins.local_conf(stand_in, kernel) + 'TMPDIR = "${TOPDIR}/tmp"\n'
+    trial.checkout.prepare(layer_check.dump(names), build, local_conf, [stand_in])
+    for recipe in stand_ins.packaged():
+        if recipe == "of-overlay-configfs" and kernel is None:
+            reason = "no kernel to build a module for: name one with --kernel"
+            yield Verdict(trial.series, "hetoci-vboard", "packages", recipe, "not run", reason, 0)
+            continue
+        log = trial.log(f"packages-{recipe}")
+        done = trial.checkout.run(build, ["bitbake", recipe], log, [stand_in / "bin"])
+        verdict = judge(trial, "hetoci-vboard", "packages", recipe, done)
+        if verdict.outcome == "ok":
+            verdict = verdict._replace(detail=written(build / "tmp/deploy", recipe))
+        yield verdict
+
+
+def written(deploy: Path, recipe: str) -> str:
+    """Say how many packages of each format a recipe made, and the installed size of the .debs."""
+    counts = {kind: sum(1 for _ in deploy.glob(f"{kind}/*/{recipe}[-_]*.{kind}")) for kind in FORMATS}
+    return ", ".join(f"{count} .{kind}" for kind, count in counts.items() if count) or "deploys only"
+
+
+def table(verdicts: list[Verdict], commits: dict[str, dict[str, str]]) -> str:
+    """Return the verdicts and the commits they hold for as Markdown."""
+    lines = ["| series | repository | commit | date |", "|---|---|---|---|"]
+    for series, repositories in commits.items():
+        for name, value in repositories.items():
+            commit, _, date = value.partition(" ")
+            lines.append(f"| {series} | {name} | {commit} | {date} |")
+    lines += ["", "| series | machine | check | of | verdict | | s |", "|---|---|---|---|---|---|---|"]
+    for verdict in verdicts:
+        cells = [*verdict[:6], f"{verdict.seconds:.0f}"]
+        lines.append("| " + " | ".join(cell.replace("|", "/") for cell in cells) + " |")
+    bad = sum(verdict.outcome == "FAILED" for verdict in verdicts)
+    left = sum(verdict.outcome == "not run" for verdict in verdicts)
+    lines += ["", f"{len(verdicts)} verdicts, {bad} failed, {left} not run."]
+    return "\n".join(lines) + "\n"
+
+
+def run(trial: Trial, machines: tuple[str, ...], checks: tuple[str, ...]) -> Iterator[Verdict]:
+    """Do the chosen checks of one series."""
+    if "packages" in checks:
+        yield from package(trial)
+    if "check-layer" in checks:
+        yield from check_layer(trial)
+    for machine in machines:
+        if layer_check.FIXED_SERIES.get(machine, trial.series) == trial.series:
+            yield from machine_checks(trial, machine, checks)
+        elif set(checks) & set(CHECKS[:3]):
+            only = layer_check.FIXED_SERIES[machine]
+            reason = f"AMD's release 2024.2 is for {only} only"
+            yield Verdict(trial.series, machine, "parses", "", "not run", reason, 0)
+
+
+@click.command()
+@click.option("--layers", multiple=True, required=True, metavar="SERIES=DIR",
+              help="Checkouts of a series, one folder a repository, named as in kas/.")  # fmt: skip
+@click.option("--work", type=click.Path(path_type=Path), required=True, help="Where to work.")
+@click.option("--user", help="Run bitbake as this user; root must name one.")
+@click.option("--kernel", type=click.Path(path_type=Path, exists=True),
+              help="A kernel of the quick build, to package the module for.")  # fmt: skip
+@click.option("--machine", "machines", multiple=True, type=click.Choice(layer_check.MACHINES))
+@click.option("--check", "checks", multiple=True, type=click.Choice(CHECKS))
+@click.option("--out", type=click.Path(path_type=Path), help="Also write the table to this file.")
+def main(
+    layers: tuple[str, ...],
+    work: Path,
+    user: str | None,
+    kernel: Path | None,
+    machines: tuple[str, ...],
+    checks: tuple[str, ...],
+    out: Path | None,
+) -> None:
+    """Check the layer by the real bitbake."""
+    verdicts: list[Verdict] = []
+    commits: dict[str, dict[str, str]] = {}
+    work.mkdir(parents=True, exist_ok=True)
+    begin = time.monotonic()
+    for word in layers:
+        series, _, folder = word.partition("=")
+        if series not in layer_check.SERIES or not folder:
+            raise LabError(f"--layers {word}: write SERIES=DIR with one of {layer_check.SERIES}.")
+        checkout = bitbake.Checkout(Path(folder).resolve(), user)
+        commits[series] = checkout.commits()
+        trial = Trial(series, checkout, work.resolve(), kernel)
+        for verdict in run(trial, machines or layer_check.MACHINES, checks or CHECKS):
+            verdicts.append(verdict)
+            click.echo(" ".join([f"{verdict.outcome:8}", *verdict[:4], verdict.detail[:200]]))
+            if out:  # after each one: a long run that is stopped leaves what it found
+                out.write_text(table(verdicts, commits))
+    click.echo(table(verdicts, commits))
+    click.echo(f"{time.monotonic() - begin:.0f} s")
+    sys.exit(any(verdict.outcome == "FAILED" for verdict in verdicts))
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except LabError as error:
+        sys.exit(f"bitbake_check: {error}")

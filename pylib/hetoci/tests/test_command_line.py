@@ -16,7 +16,7 @@ from conftest import Board
 from fakekernel import BoardHost
 from hetoci import cmdline, metadata
 from hetoci.__main__ import main
-from hetoci.verbs.firmware import parse_signal
+from hetoci.verbs.kept import parse_signal
 
 SHIM = "--root /run/containerd/runc/k8s.io --log /b/log.json --log-format json"
 

@@ -36,7 +36,7 @@ HANDLERS = {
 
 #: Kinds of containers, each a module in hetoci.verbs whose VERBS has a function for each verb
 #: that is not the delegate's, and which has `create`, `run` and `plan_of`.
-KINDS = ("accelerator", "firmware")
+KINDS = ("accelerator", "domain", "firmware")
 
 
 def main(argv: Sequence[str], host: Host | None = None) -> int:

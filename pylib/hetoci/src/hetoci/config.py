@@ -30,6 +30,11 @@ DEFAULTS = {
     "shells": "",
     "bitstream-max-size": "256M",
     "overlay-compatibles": "hetoci,* generic-uio",
+    "domain-kernel": "/usr/lib/hetoci/guest/kernel",
+    "domain-ramdisk": "/usr/lib/hetoci/guest/ramdisk",
+    "domain-memory": "64M",
+    "kernel-max-size": "64M",
+    "ramdisk-max-size": "256M",
 }
 
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
@@ -44,10 +49,15 @@ class Config:
         "bitstream_max_size",
         "cores",
         "delegate",
+        "domain_kernel",
+        "domain_memory",
+        "domain_ramdisk",
         "firmware_max_size",
         "image_keys",
+        "kernel_max_size",
         "overlay_compatibles",
         "part",
+        "ramdisk_max_size",
         "require_digest",
         "require_encryption",
         "shells",
@@ -64,6 +74,11 @@ class Config:
         self.part = merged["part"]
         self.shells = tuple(merged["shells"].split())
         self.bitstream_max_size = _size("bitstream-max-size", merged)
+        self.domain_kernel = merged["domain-kernel"]
+        self.domain_ramdisk = merged["domain-ramdisk"]
+        self.domain_memory = _size("domain-memory", merged)
+        self.kernel_max_size = _size("kernel-max-size", merged)
+        self.ramdisk_max_size = _size("ramdisk-max-size", merged)
         self.overlay_compatibles = tuple(merged["overlay-compatibles"].split())
         self.require_digest = _word(merged, "require-digest", "no", "yes", "user")
         self.require_encryption = _word(merged, "require-encryption", "no", "yes") == "yes"

@@ -12,6 +12,7 @@
     |   +-- BackendError         an operation on a device failed: op, path, errno
     |       +-- RemoteprocError
     |       +-- FpgaError
+    |       +-- XenError
     |       +-- BackendTimeout
     +-- StateError               the container is not in a state that allows this
     |   +-- NoContainer
@@ -120,6 +121,10 @@ class RemoteprocError(BackendError):
 
 class FpgaError(BackendError):
     """Programming or emptying a region or slot failed."""
+
+
+class XenError(BackendError):
+    """An operation on a Xen domain failed."""
 
 
 class BackendTimeout(BackendError):

@@ -18,13 +18,14 @@ from .model import Holder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from typing import Any
 
     from .bundle import Bundle
     from .claims import Claim
     from .cmdline import CommandLine
     from .host import Host
+    from .keeper import Keeper
     from .model import Core, Plan
     from .plan import Firmware
     from .state import Record
@@ -42,25 +43,82 @@ def create(
     firmware: Firmware,
     image: bytes,
 ) -> Record:
-    """Create the container: afterwards its keeper waits for start, or nothing is there."""
-    wanted_hooks = hooks.validate(bundle.section("hooks"))
-    console_socket = _console_socket(line, bundle)
+    """Create a firmware container: afterwards its keeper waits for start, or nothing is there."""
+    from .firmware_keeper import FirmwareKeeper
+
+    request = Request(host, line, container, bundle)
     core, claimed = _claim(host, plan, Holder(container, line.root, *_me(host)))
     try:
         host.checkpoint("create:claimed")
-        data = _facts(host, line, container, bundle, plan, firmware, core)
-        record = state.create(host, line.root, container, {**data, "hooks": wanted_hooks})
-        host.checkpoint("create:recorded")
-        try:
-            _start_keeper(host, line, record, bundle, claimed, image, console_socket)
-        except BaseException:
-            if data["cgroup"]:
-                cgroup.remove(host, data["cgroup"])
-            record.remove()
-            raise
+        facts = _facts(host, plan, firmware, core)
+        return build(
+            request,
+            facts,
+            FirmwareKeeper,
+            image,
+            claimed,
+            lambda: remoteproc.unstage(host, core.instance),
+        )
     finally:
         for claim in claimed:
             claim.release()
+
+
+class Request:
+    """What the engine asks for, checked as far as it is the same for every kind."""
+
+    __slots__ = ("bundle", "console_socket", "container", "hooks", "host", "line")
+
+    def __init__(self, host: Host, line: CommandLine, container: str, bundle: Bundle) -> None:
+        """Raises BundleError or UsageError."""
+        self.host = host
+        self.line = line
+        self.container = container
+        self.bundle = bundle
+        self.hooks = hooks.validate(bundle.section("hooks"))
+        self.console_socket = _console_socket(line, bundle)
+
+    def facts(self) -> dict[str, Any]:
+        """What the record of every container with a keeper says."""
+        cgroups_path = self.bundle.section("linux", "cgroupsPath")
+        group = cgroups_path if isinstance(cgroups_path, str) else ""
+        return {
+            "bundle": self.bundle.path,
+            "rootfs": self.bundle.rootfs or "",
+            "created": self.host.now(),
+            "annotations": self.bundle.annotations,
+            "cgroup": cgroup.path_for(group, self.container),
+            "hooks": self.hooks,
+            "creator": _me(self.host),
+            "keeper": None,
+            "committed": False,
+        }
+
+
+def build(
+    request: Request,
+    facts: dict[str, Any],
+    kind: type[Keeper],
+    payload: Any,
+    claimed: Sequence[Claim] = (),
+    undo: Callable[[], None] = lambda: None,
+) -> Record:
+    """From nothing to a record and a keeper of `kind` that waits for start.
+
+    facts: what the record says beyond `Request.facts`; undo: what a keeper that was killed on
+    its way may have left. On failure nothing stays.
+    """
+    host, line = request.host, request.line
+    data = {**request.facts(), **facts}
+    record = state.create(host, line.root, request.container, data)
+    host.checkpoint("create:recorded")
+    try:
+        _start_keeper(request, record, kind, payload, claimed, undo)
+    except BaseException:
+        if data["cgroup"]:
+            cgroup.remove(host, data["cgroup"])
+        record.remove()
+        raise
     return record
 
 
@@ -88,55 +146,37 @@ def _console_socket(line: CommandLine, bundle: Bundle) -> str | None:
     return path
 
 
-def _facts(
-    host: Host,
-    line: CommandLine,
-    container: str,
-    bundle: Bundle,
-    plan: Plan,
-    firmware: Firmware,
-    core: Core,
-) -> dict[str, Any]:
-    cgroups_path = bundle.section("linux", "cgroupsPath")
-    group = cgroups_path if isinstance(cgroups_path, str) else ""
+def _facts(host: Host, plan: Plan, firmware: Firmware, core: Core) -> dict[str, Any]:
     return {
         "kind": plan.workload.kind,
-        "bundle": bundle.path,
-        "rootfs": bundle.rootfs or "",
-        "created": host.now(),
-        "annotations": bundle.annotations,
         "core": core.instance,
         "coreName": core.name,
         "firmware": plan.workload.path,
         "attributes": remoteproc.attributes(host, core.instance),
-        "cgroup": cgroup.path_for(group, container),
         "consoles": list(plan.workload.consoles),
         "traces": [(t.name, t.size) for t in firmware.table.traces()] if firmware.table else [],
         "stopTimeout": plan.workload.stop_timeout,
         "endpoints": list(plan.workload.endpoints),
-        "creator": _me(host),
-        "keeper": None,
-        "committed": False,
     }
 
 
 def _start_keeper(
-    host: Host,
-    line: CommandLine,
+    request: Request,
     record: Record,
-    bundle: Bundle,
-    claimed: list[Claim],
-    image: bytes,
-    console_socket: str | None,
+    kind: type[Keeper],
+    payload: Any,
+    claimed: Sequence[Claim],
+    undo: Callable[[], None],
 ) -> None:
+    host, line = request.host, request.line
     ready_from, ready_to = os.pipe()
     go_from, go_to = os.pipe()
-    job = keeper.Job(record, claimed, image, ready_to, go_from, _bug_log(host, line))
-    job.console_socket = console_socket
-    job.new_network = _wants_new_network(bundle)
-    score = bundle.section("process", "oomScoreAdj")
+    job = keeper.Job(record, claimed, payload, ready_to, go_from, _bug_log(host, line))
+    job.console_socket = request.console_socket
+    job.new_network = _wants_new_network(request.bundle)
+    score = request.bundle.section("process", "oomScoreAdj")
     job.oom_score = score if isinstance(score, int) else None
-    pid = keeper.fork(host, job)
+    pid = keeper.fork(host, kind, job)
     os.close(ready_to)
     os.close(go_from)
     try:
@@ -145,7 +185,7 @@ def _start_keeper(
     except BaseException:
         os.close(go_to)
         _reap_child(host, pid)
-        remoteproc.unstage(host, record.core)
+        undo()
         raise
     os.close(go_to)
     os.close(ready_from)

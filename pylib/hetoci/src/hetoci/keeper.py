@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: MIT
 """The keeper: the process an engine knows as the container.
 
-It holds the claim and the core for its whole life. Its pid is the container's pid, its
-output the container's log, its exit status the container's exit status. If it dies, however
-that happens, the kernel frees the claim (flock) and stops the core (the remoteproc device's
-shutdown-on-release).
+It holds the claims for its whole life. Its pid is the container's pid, its output the
+container's log, its exit status the container's exit status. This module has what keepers of all
+kinds have in common, `firmware_keeper` and `domain.keeper` the rest.
 """
 
 from __future__ import annotations
@@ -15,21 +14,17 @@ import signal
 import time
 
 from . import cgroup, console, state
-from .backends import remoteproc
 from .errors import HetociError
-from .model import OCCUPIED_STATES, Holder
-from .streams import Streams
+from .model import Holder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from typing import Any
 
     from .claims import Claim
     from .host import Host
     from .state import Record
-
-#: How often the core and its trace buffers are looked at: at once after output, then slower.
-_FASTEST, _SLOWEST = 0.02, 0.25
 
 #: Exit code for a crash, as a shell reports a segmentation fault.
 FAULT = 128 + signal.SIGSEGV
@@ -53,8 +48,8 @@ class Job:
     """What create passes on to the keeper it forks.
 
     ready and go are the keeper's ends of two pipes to create: on `ready` it reports `ok` or
-    an error's text, on `go` it waits for the word to stay. fail writes a bug's traceback to
-    the engine's log.
+    an error's text, on `go` it waits for the word to stay. payload: what `_prepare` of the kind
+    needs. fail writes a bug's traceback to the engine's log.
     """
 
     __slots__ = (
@@ -62,9 +57,9 @@ class Job:
         "console_socket",
         "fail",
         "go",
-        "image",
         "new_network",
         "oom_score",
+        "payload",
         "ready",
         "record",
     )
@@ -73,14 +68,14 @@ class Job:
         self,
         record: Record,
         claims: Sequence[Claim],
-        image: bytes,
+        payload: Any,
         ready: int,
         go: int,
         fail: Callable[[str, str], None],
     ) -> None:
         self.record = record
         self.claims = claims
-        self.image = image
+        self.payload = payload
         self.ready = ready
         self.go = go
         self.fail = fail
@@ -96,12 +91,10 @@ class Keeper:
         self._host = host
         self._job = job
         self._record = job.record
-        self._core = job.record.core
         self._undo: list[Callable[[], None]] = []
-        self._running: remoteproc.Running | None = None
         self._signal = 0
+        self._started = False
         self._poll = select.poll()
-        self._streams = Streams(host, self._core, self._record.directory, self._poll)
         self._control = -1
         self._wake = -1
 
@@ -113,16 +106,16 @@ class Keeper:
         except Ended as outcome:
             code = outcome.code
             if outcome.words:
-                self._streams.complain(outcome.words)
+                self._complain(outcome.words)
         except HetociError as error:
-            self._streams.complain(str(error))
+            self._complain(str(error))
         except BaseException:
             import traceback
 
             self._job.fail("the keeper failed, see the traceback", traceback.format_exc())
         finally:
             self._give_back()
-            self._streams.end()
+            self._end_streams()
             os._exit(code)
 
     # before start
@@ -170,11 +163,7 @@ class Keeper:
             console.give_terminal(host, job.console_socket)
         self._control = host.open(f"{record.directory}/{state.CONTROL}", os.O_RDWR | os.O_NONBLOCK)
         self._poll.register(self._control, select.POLLIN)
-        path, name = remoteproc.stage(host, self._core, job.image)
-        self._undo.append(lambda: host.remove(path))
-        self._firmware = name
-        job.image = b""
-        host.checkpoint("keeper:staged")
+        self._prepare()
 
     def _close_strangers(self) -> None:
         """Close what we inherited beyond our own: an engine waits for its pipes to close."""
@@ -231,26 +220,9 @@ class Keeper:
         raise Ended(code)
 
     def _await_start(self) -> None:
-        while self._running is None:
+        while not self._started:
             for command in self._wait(None):
                 self._start(command)
-
-    def _start(self, command: str) -> None:
-        """Answer a `start REPLY-FIFO` command; a failed start ends the container."""
-        reply = command.partition(" ")[2]
-        if self._running is not None:
-            self._answer(reply, f"container {self._record.id} is running already")
-            return
-        try:
-            self._host.checkpoint("keeper:start")
-            self._running = remoteproc.activate(self._host, self._core, self._firmware)
-            self._host.checkpoint("keeper:activated")
-            self._record.mark(state.STARTED)
-        except HetociError as error:
-            self._answer(reply, str(error))
-            raise Ended(1) from None
-        self._streams.begin(self._record.data["traces"], self._record.data["consoles"])
-        self._answer(reply, "ok")
 
     def _answer(self, reply: str, text: str) -> None:
         try:
@@ -262,90 +234,58 @@ class Keeper:
         os.write(descriptor, text.encode())
         os.close(descriptor)
 
-    # while the core runs
-
-    def _watch(self) -> None:
-        """Look at everything, again and again. Raises Ended when the container is over."""
-        interval = _FASTEST
-        while True:
-            for command in self._wait(interval):
-                self._start(command)
-            moved = self._streams.copy()
-            self._check_exit_record()
-            self._check_core()
-            interval = _FASTEST if moved else min(interval * 1.5, _SLOWEST)
-
-    def _wait(self, seconds: float | None) -> list[str]:
-        """Sleep until something happens; returns commands. Raises Ended on a signal."""
-        commands: list[str] = []
-        timeout = None if seconds is None else seconds * 1000
-        if self._streams.congested:  # nothing is read now, so poll would not sleep
-            self._streams.relieve(_SLOWEST)
-            timeout = 0
-        for descriptor, events in self._poll.poll(timeout):
-            if descriptor == self._wake:
-                os.read(self._wake, 64)
-            elif descriptor == self._control:
-                commands += os.read(self._control, 4096).decode().splitlines()
-            else:
-                self._streams.event(descriptor, events)
-        if self._signal:
-            raise Ended(128 + self._signal_sent())
-        return commands
-
     def _signal_sent(self) -> int:
         """The signal that ends the container: what kill noted, else what we got; 0 if none."""
         noted = self._host.text(f"{self._record.directory}/{state.SIGNAL}") or ""
         return int(noted) if noted.isdecimal() else self._signal
 
-    def _check_exit_record(self) -> None:
-        kind, _, rest = (self._streams.exit_record() or "").partition(" ")
-        if kind == "exit" and rest.isdecimal():
-            raise Ended(int(rest) & 0xFF)
-        if kind == "fault":
-            raise Ended(FAULT, f"firmware fault on core {self._core}: {rest}")
+    # what kinds of containers differ in
 
-    def _check_core(self) -> None:
-        now = remoteproc.state(self._host, self._core)
-        if now == "running":
-            return
-        sent = self._signal_sent()
-        if sent:
-            raise Ended(128 + sent)
-        if now == "crashed":
-            raise Ended(FAULT, f"the kernel reports that core {self._core} crashed")
-        if now in OCCUPIED_STATES:
-            return
-        if now == "offline":
-            raise Ended(KILLED, f"core {self._core} was stopped from outside this container")
-        raise Ended(FAULT, f"core {self._core} is {now}")
+    def _prepare(self) -> None:
+        """Bring the payload to where start needs it; undos go to `_undo`. Raises HetociError."""
+        raise NotImplementedError
 
-    # the end
+    def _start(self, command: str) -> None:
+        """Answer a `start REPLY-FIFO` command, and set `_started`; a failed start ends us."""
+        raise NotImplementedError
+
+    def _watch(self) -> None:
+        """See the payload through. Raises Ended when the container is over."""
+        raise NotImplementedError
+
+    def _wait(self, seconds: float | None) -> list[str]:
+        """Sleep until something happens; returns commands. Raises Ended on a signal."""
+        raise NotImplementedError
 
     def _stop(self) -> None:
-        self._streams.drain()
-        running, self._running = self._running, None
-        try:
-            if running is not None:
-                running.release()
-        except HetociError as error:  # the container's outcome is worth more than this
-            self._streams.complain(str(error))
+        """End the payload, whatever state it is in."""
+        raise NotImplementedError
+
+    def _complain(self, words: str) -> None:
+        """Say something on the container's standard error."""
+        raise NotImplementedError
+
+    def _end_streams(self) -> None:
+        """Give the engine a last chance to read."""
+        raise NotImplementedError
+
+    # the end
 
     def _give_back(self) -> None:
         for undo in reversed(self._undo):
             try:
                 undo()
             except (OSError, HetociError) as error:
-                self._streams.complain(f"while ending: {error}")
+                self._complain(f"while ending: {error}")
 
 
-def fork(host: Host, job: Job) -> int:
-    """Fork the keeper for `job`; returns its pid in the parent, never in the child."""
+def fork(host: Host, kind: type[Keeper], job: Job) -> int:
+    """Fork a keeper of `kind` for `job`; returns its pid in the parent, never in the child."""
     child = os.fork()
     if child:
         return child
     try:
-        Keeper(host, job).main()
+        kind(host, job).main()
     finally:
         os._exit(1)  # create's code above us in the stack is the parent's to run
 

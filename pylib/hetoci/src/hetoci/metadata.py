@@ -27,11 +27,16 @@ ARM_CORE = "remoteproc.name"
 
 #: What this runtime runs. Keys of other workloads are understood, checked, and then refused
 #: with a sentence that says so.
-WORKLOADS = ("firmware", "accelerator")
+WORKLOADS = ("firmware", "accelerator", "domain")
 
 #: Keys, and `vm` of config.json, that are refused although their workload runs: nothing acts
 #: on them yet.
-PLANNED: tuple[str, ...] = ("vm",)
+PLANNED: tuple[str, ...] = (
+    "vm",
+    "io.hetoci.domain.disk",
+    "io.hetoci.domain.console",
+    "io.hetoci.domain.on-crash",
+)
 
 #: Keys of other projects that may be ours (`keys.ALIASES` says when).
 ALIASES = frozenset(

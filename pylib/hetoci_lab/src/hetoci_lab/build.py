@@ -17,6 +17,7 @@ from hetoci_lab import (
     cache,
     debian,
     devicetree,
+    guest,
     images,
     kernel,
     packaged,
@@ -65,6 +66,7 @@ def _build(refresh: bool, pins: dict[str, str]) -> Path:
         {
             "kernel": lambda: found.update(kernel=_kernel(debs)),
             "rootfs": lambda: found.update(rootfs=_rootfs(pins)),
+            "guest": lambda: found.update(guest=_guest(debs)),
         }
     )
     found |= {"debs": debs, "silicon": _packaged(_silicon()), "keys": _keys()}
@@ -150,6 +152,17 @@ def _kernel(debs: Path) -> Path:
     return cache.artefact("kernel", key, make)
 
 
+def _guest(debs: Path) -> Path:
+    deb = _deb(debs, PACKAGES["source"])
+    key = cache.digest_of([deb, *guest.sources(), cache.code(MODULES / "guest.py"), _compilers()])
+
+    def make(folder: Path) -> None:
+        with step("guest", "building the domains' kernel and agent (about 3 minutes)") as now:
+            guest.build(deb, folder, _log("guest"), now)
+
+    return cache.artefact("guest", key, make)
+
+
 def _rootfs(pins: dict[str, str]) -> Path:
     key = cache.digest_of(
         [
@@ -230,7 +243,7 @@ def _keys() -> Path:
 
 def _parts(found: dict[str, Path]) -> Path:
     tree = paths.tree()
-    names = ("kernel", "silicon", "images", "keys")
+    names = ("kernel", "silicon", "images", "keys", "guest")
     place = packaged.folder()
     key = cache.digest_of(
         [
@@ -247,14 +260,7 @@ def _parts(found: dict[str, Path]) -> Path:
 
     def make(folder: Path) -> None:
         with step("parts", "packing hetoci's own files"):
-            parts.build(
-                folder,
-                found["kernel"],
-                found["silicon"],
-                found["images"],
-                found["keys"],
-                _log("parts"),
-            )
+            parts.build(folder, found, _log("parts"))
 
     return cache.artefact("parts", key, make)
 

@@ -7,34 +7,37 @@ It is made in a second, so a change in our Python or C never rebuilds the root f
 import json
 import shutil
 import tarfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from hetoci_lab import kernel, packaged, paths, rootfs, run
 
 IMAGES = "usr/share/hetoci/images"
 FIRMWARE = "usr/lib/firmware"
+GUEST = "usr/lib/hetoci/guest"
 EXAMPLES = "usr/share/doc/hetoci/examples"
 
 
-def build(
-    folder: Path, kernel_folder: Path, silicon: Path, images: Path, keys: Path, log: Path
-) -> None:
-    """Make parts.sqfs in `folder` from the artefacts given."""
+def build(folder: Path, artefacts: Mapping[str, Path], log: Path) -> None:
+    """Make parts.sqfs in `folder` from `artefacts`: kernel, silicon, images, keys, guest."""
     root = folder / "root"
     shutil.copytree(rootfs.BOARD / "parts", root)
     _runtime(root, log)
     _settings(root)
     _engines(root)
-    _modules(root, kernel_folder, folder, log)
+    _modules(root, artefacts["kernel"], folder, log)
     firmware = root / FIRMWARE
     firmware.mkdir(parents=True)
     for pattern in ("*.bit.bin", "*.dtbo"):
-        for file in sorted(silicon.glob(pattern)):
+        for file in sorted(artefacts["silicon"].glob(pattern)):
             shutil.copy(file, firmware)
     (root / IMAGES).mkdir(parents=True)
-    for file in sorted(images.glob("*.oci.tar")):
+    for file in sorted(artefacts["images"].glob("*.oci.tar")):
         shutil.copy(file, root / IMAGES)
-    _ssh(root, keys)
+    (root / GUEST).mkdir()
+    for name in ("kernel", "ramdisk"):
+        shutil.copy(artefacts["guest"] / name, root / GUEST)
+    _ssh(root, artefacts["keys"])
     _enable(root)
     archive = folder / "parts.tar"
     _pack(root, archive)

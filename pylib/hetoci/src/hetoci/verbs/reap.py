@@ -63,6 +63,7 @@ def sweep(host: Host, *, thorough: bool) -> tuple[list[str], list[str]]:
             done.append(said)
     _free_cores(host, attributes, done, failures)
     _free_others(host, done, failures)
+    _destroy_domains(host, done, failures)
     done += _remove_leftovers(host)
     return done, failures
 
@@ -110,6 +111,28 @@ def _free_others(host: Host, done: list[str], failures: list[str]) -> None:
                 failures.append(str(error))
             finally:
                 claim.give_up()
+
+
+def _destroy_domains(host: Host, done: list[str], failures: list[str]) -> None:
+    """Domains with a name of ours that no record knows."""
+    if not host.exists("/proc/xen/capabilities"):
+        return
+    from ..backends import xen
+    from ..domain.store import Store
+
+    try:
+        store = Store(host)
+    except HetociError:
+        return
+    try:
+        known = {record.data["domain"] for record in state.records(host) if record.kind == "domain"}
+        for name in xen.ours(store).keys() - known:
+            xen.destroy(host, name)
+            done.append(f"destroyed domain {name}, which nobody owns")
+    except HetociError as error:
+        failures.append(str(error))
+    finally:
+        store.close()
 
 
 def _ours(host: Host) -> list[str]:

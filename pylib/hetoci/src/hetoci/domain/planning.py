@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: MIT
+"""What a domain is built from: read and checked, nothing changed."""
+
+from __future__ import annotations
+
+import os
+
+from .. import bundle as bundles
+from ..backends import xen
+from ..errors import BundleError
+from . import program
+from .keeper import Plan
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..bundle import Bundle
+    from ..config import Config
+    from ..host import Host
+    from ..workloads import DomainWorkload
+
+#: The domain's kernel says nothing but what it dies of, and dies at once.
+_CMDLINE = "console=hvc0 quiet panic=1"
+
+#: Less than this and no kernel boots, MiB.
+_LEAST = 8
+
+#: How long hetoci's kernel may take to its agent, s, if no key says so.
+_BOOT_TIMEOUT = 30.0
+
+#: Places and values that tell a kernel that Xen loads on Arm: Image (kernel,
+#: Documentation/arch/arm64/booting.rst), zImage of 32 bits, and what gzip made of either.
+_MAGIC = ((56, b"ARM\x64"), (36, b"\x18\x28\x6f\x01"), (0, b"\x1f\x8b\x08"))
+
+
+def make(host: Host, bundle: Bundle, settings: Config, workload: DomainWorkload, name: str) -> Plan:
+    """The plan for domain `name`. Raises BundleError."""
+    if bundle.rootfs is None:
+        raise BundleError(f"{bundle.path}/config.json has no root.path")
+    _refuse_what_is_not_there(bundle, workload)
+    facts: dict[str, str | int | Sequence[str | int]] = {
+        "name": name,
+        "uuid": xen.domain_uuid(name),
+        "memory": _memory(bundle, workload, settings),
+        "vcpus": _vcpus(bundle, workload),
+        "on_poweroff": "preserve",
+        "on_reboot": "preserve",
+        "on_crash": "preserve",
+    }
+    if workload.kernel:
+        plan = Plan(name, facts, workload.boot_timeout or 0.0)
+        _own_kernel(host, bundle, settings, workload, plan)
+        return plan
+    for path in (settings.domain_kernel, settings.domain_ramdisk):
+        if not host.exists(path):
+            raise BundleError(
+                f"{path} is missing, without which hetoci cannot run Linux programs in domains",
+                hint="install hetoci's guest kernel and ramdisk, or set domain-kernel and"
+                " domain-ramdisk in hetoci.conf",
+            )
+    facts["kernel"] = host.path(settings.domain_kernel)
+    facts["ramdisk"] = host.path(settings.domain_ramdisk)
+    facts["cmdline"] = _CMDLINE
+    plan = Plan(name, facts, workload.boot_timeout or _BOOT_TIMEOUT)
+    plan.items = program.container(bundle, plan.shares)
+    plan.root = (host.path(bundle.rootfs), bundle.section("root", "readonly") is True)
+    if not os.path.isdir(plan.root[0]):
+        raise BundleError(f"the root file system {bundle.rootfs} is no directory")
+    return plan
+
+
+def _refuse_what_is_not_there(bundle: Bundle, workload: DomainWorkload) -> None:
+    """What a domain would silently do without is refused."""
+    spaces = bundle.section("linux", "namespaces")
+    kinds = [s.get("type") for s in spaces if isinstance(s, dict)] if spaces else []
+    if not workload.kernel and "network" not in kinds:
+        raise BundleError(
+            "config.json asks for the host's network, which a domain cannot share",
+            hint="run it with a network namespace of its own",
+        )
+    if "user" in kinds:
+        raise BundleError("a domain has no user namespace of dom0's", hint="run it without one")
+    if workload.accelerators:
+        raise BundleError("accelerators cannot be given to domains yet")
+
+
+def _memory(bundle: Bundle, workload: DomainWorkload, settings: Config) -> int:
+    """MiB."""
+    limit = bundle.section("linux", "resources", "memory", "limit")
+    wanted = limit if isinstance(limit, int) and limit > 0 else 0
+    wanted = wanted or workload.memory or settings.domain_memory
+    size = -(-wanted // (1 << 20))
+    if size < _LEAST:
+        raise BundleError(
+            f"{wanted} bytes are too little memory for a domain", hint=f"{_LEAST}M is the least"
+        )
+    return size
+
+
+def _vcpus(bundle: Bundle, workload: DomainWorkload) -> int:
+    quota = bundle.section("linux", "resources", "cpu", "quota")
+    period = bundle.section("linux", "resources", "cpu", "period") or 100000
+    if isinstance(quota, int) and quota > 0 and isinstance(period, int) and period > 0:
+        return min(-(-quota // period), 128)
+    return workload.vcpus or 1
+
+
+# the image's own kernel
+
+
+def _own_kernel(
+    host: Host, bundle: Bundle, settings: Config, workload: DomainWorkload, plan: Plan
+) -> None:
+    kernel = _read(host, bundle, workload, workload.kernel, settings.kernel_max_size, "kernel")
+    if not any(kernel[at : at + len(magic)] == magic for at, magic in _MAGIC):
+        raise BundleError(
+            f"{workload.kernel} in the image is no kernel that Xen loads",
+            hint="an arm64 Image, a zImage, or one of them packed with gzip is",
+        )
+    plan.files["kernel"] = kernel
+    if workload.ramdisk:
+        plan.files["ramdisk"] = _read(
+            host, bundle, workload, workload.ramdisk, settings.ramdisk_max_size, "ramdisk"
+        )
+    if workload.cmdline:
+        plan.settings["cmdline"] = workload.cmdline
+    xen.configuration(plan.settings)  # what xl cannot be told is refused before anything changes
+
+
+def _read(
+    host: Host, bundle: Bundle, workload: DomainWorkload, path: str, limit: int, key: str
+) -> bytes:
+    try:
+        data = bundles.read_inside(host, bundle.rootfs or "", path, limit)
+    except FileNotFoundError:
+        raise BundleError(
+            f"{path} does not exist in the image",
+            hint=f"set io.hetoci.domain.{key} to a path in the image",
+        ) from None
+    if workload.digests:
+        import hashlib
+
+        actual = "sha256:" + hashlib.sha256(data).hexdigest()
+        if actual not in workload.digests:
+            raise BundleError(
+                f"{path} has the digest {actual}, which is none of the metadata's"
+                f" ({', '.join(workload.digests)})"
+            )
+    return data

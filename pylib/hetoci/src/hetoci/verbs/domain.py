@@ -1,0 +1,390 @@
+# SPDX-License-Identifier: MIT
+"""What engines ask of a container that is a Xen domain, from create to delete."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import time
+
+from .. import cgroup, execute, keeper, state
+from ..backends import xen
+from ..domain import keeper as domain_keeper
+from ..domain import planning
+from ..domain.store import Store
+from ..errors import BundleError, HetociError, StateError, TeardownError, XenError
+from ..host import explain
+from . import kept
+from .create import container_id
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from ..bundle import Bundle
+    from ..cmdline import CommandLine
+    from ..config import Config
+    from ..host import Host
+    from ..state import Record
+    from ..workloads import DomainWorkload
+
+PAUSED = "paused"
+
+#: Default action "ignore" and "stop" (signal(7)): a kernel of the image's own has no signals.
+_IGNORED = frozenset((0, signal.SIGCHLD, signal.SIGURG, signal.SIGWINCH, signal.SIGCONT))
+_STOPPING = frozenset((signal.SIGSTOP, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU))
+
+#: How long an xl that a killed keeper left behind may go on, and a keeper may take to end, s.
+_PATIENCE = 30.0
+
+
+# create and plan
+
+
+def create(
+    host: Host, line: CommandLine, bundle: Bundle, settings: Config, workload: DomainWorkload
+) -> int:
+    """`create [options] ID`: afterwards the domain is built and its keeper waits for start."""
+    _create(host, line, bundle, settings, workload)
+    return 0
+
+
+def run(
+    host: Host, line: CommandLine, bundle: Bundle, settings: Config, workload: DomainWorkload
+) -> int:
+    """`run [--detach] ID`: the exit code of the program, or of the domain."""
+    record = _create(host, line, bundle, settings, workload)
+    return kept.run_created(host, line, record, _kill, give_back)
+
+
+def _create(
+    host: Host, line: CommandLine, bundle: Bundle, settings: Config, workload: DomainWorkload
+) -> Record:
+    from . import reap
+
+    container = container_id(line)
+    xen.require(host)
+    reap.quick(host)
+    request = execute.Request(host, line, container, bundle)
+    name = xen.domain_name(line.root, container)
+    plan = planning.make(host, bundle, settings, workload, name)
+    facts = {
+        "kind": workload.kind,
+        "domain": name,
+        "ownKernel": bool(workload.kernel),
+        "memory": plan.settings["memory"],
+        "vcpus": plan.settings["vcpus"],
+        "stopMethod": workload.stop_method,
+        "stopTimeout": workload.stop_timeout,
+    }
+    return execute.build(
+        request, facts, domain_keeper.DomainKeeper, plan, (), lambda: xen.destroy(host, name)
+    )
+
+
+def plan_of(
+    host: Host, bundle: Bundle, settings: Config, workload: DomainWorkload
+) -> tuple[dict[str, Any], str]:
+    """What create and start would do: for `plan --json`, and in words."""
+    plan = planning.make(host, bundle, settings, workload, xen.PREFIX + "plan")
+    kernel = workload.kernel or settings.domain_kernel
+    steps = [
+        {
+            "op": "build",
+            "device": "domain",
+            "kernel": kernel,
+            "memory": int(str(plan.settings["memory"])) << 20,
+            "vcpus": plan.settings["vcpus"],
+        },
+        {"op": "start", "device": "domain", "program": "" if workload.kernel else "the image's"},
+    ]
+    words = f"a Xen domain with {plan.settings['memory']} MiB and the kernel {kernel}\n"
+    if plan.items is not None:
+        words += f"its root is {plan.root[0]}, served by dom0\n"
+    return {"workload": workload.kind, "steps": steps}, words
+
+
+# kill
+
+
+def kill(host: Host, line: CommandLine) -> int:
+    """`kill ID [SIGNAL]`: to the process in the domain; SIGKILL ends the domain at once. A kernel
+    of the image's own is asked to shut down, or ended, by any signal that ends a process."""
+    record = kept.record_of(host, line)
+    number = kept.parse_signal(line.positional[1] if len(line.positional) > 1 else "TERM")
+    if record.status() == state.STOPPED:
+        raise StateError("container not running")
+    own = record.data["ownKernel"]
+    if number == 0 or (own and number in _IGNORED):
+        return 0
+    if own and number in _STOPPING:
+        raise StateError(f"signal {number} would pause container {record.id}", hint="use pause")
+    if record.marked(state.STARTED) and number != signal.SIGKILL:
+        if own and record.data["stopMethod"] == "shutdown":
+            _ask_to_shut_down(host, record, number)
+            return 0
+        if not own:
+            _tell(host, record, f"signal 0 {number}")
+            return 0
+    _kill(host, record, number)
+    return 0
+
+
+def _tell(host: Host, record: Record, command: str) -> None:
+    """Give the keeper a command that has no answer."""
+    try:
+        control = host.open(f"{record.directory}/{state.CONTROL}", os.O_WRONLY | os.O_NONBLOCK)
+    except OSError as error:
+        raise StateError("container not running") from error
+    try:
+        os.write(control, f"{command}\n".encode())
+    finally:
+        os.close(control)
+
+
+def _ask_to_shut_down(host: Host, record: Record, number: int) -> None:
+    record.mark(state.SIGNAL, str(number))
+    store = Store(host)
+    try:
+        domain = xen.find(store, record.data["domain"])
+        if domain:
+            store.write(f"/local/domain/{domain}/control/shutdown", "poweroff")
+    finally:
+        store.close()
+    _tell(host, record, f"expire {record.data['stopTimeout']}")
+
+
+def _kill(host: Host, record: Record, number: int) -> None:
+    """End the container. The domain goes first; the keeper sees it and ends with the code."""
+    pid, begin = record.data["keeper"] or (0, "")
+    record.mark(state.SIGNAL, str(number))
+    host.checkpoint("kill:marked")
+    if record.marked(state.STARTED):
+        xen.destroy(host, record.data["domain"])
+    elif host.alive(pid, begin):
+        kept.signal_process(pid, signal.SIGTERM)
+    host.checkpoint("kill:stopped")
+    if not keeper.wait_gone(host, pid, begin, _PATIENCE):
+        kept.signal_process(pid, signal.SIGKILL)
+        keeper.wait_gone(host, pid, begin, _PATIENCE)
+
+
+# delete
+
+
+def delete(host: Host, line: CommandLine) -> int:
+    """`delete [--force] ID`: forget the container and give back what it had."""
+    record = kept.record_of(host, line)
+    kept.delete_record(host, record, _kill, give_back, force=line.flag("force", "f"))
+    return 0
+
+
+def give_back(host: Host, record: Record) -> list[str]:
+    """Destroy what is left of the domain of a container whose keeper has ended; what failed, in
+    sentences. Safe to repeat."""
+    failures = []
+    try:
+        _await_lock(host, record)
+        xen.destroy(host, record.data["domain"])
+    except HetociError as error:
+        failures.append(str(error))
+    if record.data["cgroup"]:
+        cgroup.remove(host, record.data["cgroup"])
+    return failures
+
+
+def _await_lock(host: Host, record: Record) -> None:
+    """Wait for an `xl create` that goes on after its keeper was killed. Raises XenError."""
+    try:
+        lock = host.open(f"{record.directory}/{domain_keeper.LOCK}", os.O_RDWR)
+    except FileNotFoundError:  # it had not begun
+        return
+    deadline = time.monotonic() + _PATIENCE
+    try:
+        while not _locked(lock):
+            if time.monotonic() > deadline:
+                raise XenError(
+                    f"domain {record.data['domain']} is still being built after {_PATIENCE:g} s by"
+                    " an xl without keeper"
+                )
+            time.sleep(0.05)
+    finally:
+        os.close(lock)
+
+
+def _locked(lock: int) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+# the rest
+
+
+def show_state(host: Host, line: CommandLine) -> int:
+    """`state ID`: the state object on stdout."""
+    from json import dumps
+    from sys import stdout
+
+    record = kept.record_of(host, line)
+    stdout.write(dumps(record.state(status(host, record)), indent=2) + "\n")
+    return 0
+
+
+def pause(host: Host, line: CommandLine) -> int:
+    """`pause ID`: the hypervisor stops giving the domain time."""
+    record = _running(host, line)
+    xen.xl(host, ["pause", record.data["domain"]])
+    record.mark(PAUSED)
+    return 0
+
+
+def resume(host: Host, line: CommandLine) -> int:
+    """`resume ID`."""
+    record = kept.record_of(host, line)
+    if status(host, record) != PAUSED:
+        raise StateError(f"container {record.id} is not paused")
+    xen.xl(host, ["unpause", record.data["domain"]])
+    host.remove(f"{record.directory}/{PAUSED}")
+    return 0
+
+
+def _running(host: Host, line: CommandLine) -> Record:
+    record = kept.record_of(host, line)
+    now = status(host, record)
+    if now != state.RUNNING:
+        raise StateError(f"cannot {line.verb} container {record.id}: it is {now}, not running")
+    return record
+
+
+def update(host: Host, line: CommandLine) -> int:
+    """`update ID`: memory, down and up again to what the domain began with. Other resources are
+    accepted without effect, because orchestrators set them of every container now and then."""
+    record = kept.record_of(host, line)
+    wanted = _wanted_memory(host, line)
+    if wanted <= 0:
+        return 0
+    most = int(record.data["memory"])
+    size = -(-wanted // (1 << 20))
+    if size > most:
+        raise StateError(
+            f"container {record.id} began with {most} MiB, {size} MiB are more than it can get",
+            hint="Xen fixes a domain's maximum when it is built",
+        )
+    store = Store(host)
+    try:
+        # What `xl mem-set` does for the guest; xl 4.20 itself aborts on Arm (libxl_defbool).
+        domain = xen.find(store, record.data["domain"])
+        if domain:
+            store.write(f"/local/domain/{domain}/memory/target", str(size << 10))
+    finally:
+        store.close()
+    return 0
+
+
+def _wanted_memory(host: Host, line: CommandLine) -> int:
+    """Bytes, from --memory or --resources; 0 if there is nothing about it."""
+    from json import loads
+
+    given = line.value("memory")
+    if given is not None:
+        return int(given) if given.lstrip("-").isdecimal() else 0
+    path = line.value("resources", "r")
+    if path is None:
+        return 0
+    try:
+        text = os.read(0, 1 << 20) if path == "-" else host.read(path)
+        limit = (loads(text).get("memory") or {}).get("limit")
+    except OSError as error:
+        raise BundleError(f"cannot read {path}: {explain(error)}") from error
+    except (ValueError, AttributeError) as error:
+        raise BundleError(f"the resources in {path} are no JSON object") from error
+    return limit if isinstance(limit, int) else 0
+
+
+def refuse(host: Host, line: CommandLine) -> int:
+    """Verbs that make no sense for a domain."""
+    record = kept.record_of(host, line)
+    reasons = {
+        "checkpoint": "Xen on Arm cannot save a domain",
+        "events": "its statistics are those of its keeper's control group",
+        "mounts": "its mounts are in its own kernel",
+    }
+    raise StateError(
+        f"{line.verb} does not apply to container {record.id}: it is a Xen domain, and"
+        f" {reasons[line.verb or '']}"
+    )
+
+
+def execute_program(host: Host, line: CommandLine) -> int:
+    """`exec [options] ID [PROGRAM ...]`."""
+    from . import domain_exec
+
+    record = _running(host, line)
+    if record.data["ownKernel"]:
+        raise StateError(
+            f"exec does not apply to container {record.id}: it runs the image's own kernel,"
+            " which takes no programs"
+        )
+    return domain_exec.execute(host, line, record)
+
+
+def reap(host: Host, record: Record, *, orphaned: bool) -> str:
+    """Give back what a container without keeper has; words about what was done, "" for nothing.
+    Raises TeardownError."""
+    if record.keeper or record.being_created:
+        return ""
+    forget = record.abandoned or orphaned
+    if not forget and not _left(host, record):
+        return ""
+    failures = give_back(host, record)
+    if failures:
+        raise TeardownError(failures)
+    if not forget:
+        return f"destroyed the domain of container {record.id}, whose keeper was killed"
+    record.remove()
+    return f"forgot container {record.id}, which nobody owns"
+
+
+def _left(host: Host, record: Record) -> bool:
+    try:
+        store = Store(host)
+    except XenError:
+        return False
+    try:
+        return bool(xen.find(store, record.data["domain"]))
+    finally:
+        store.close()
+
+
+def status(_host: Host, record: Record) -> str:
+    """The OCI status now, or `paused`, which engines know."""
+    now = record.status()
+    return PAUSED if now == state.RUNNING and record.marked(PAUSED) else now
+
+
+def hardware(record: Record) -> dict[str, Any]:
+    """What the container has, for `hetoci ps --json`."""
+    return {
+        "devices": [record.data["domain"]],
+        "domain": record.data["domain"],
+        "memory": int(record.data["memory"]) << 20,
+        "vcpus": record.data["vcpus"],
+    }
+
+
+VERBS = {
+    "start": kept.start,
+    "state": show_state,
+    "kill": kill,
+    "delete": delete,
+    "ps": kept.ps,
+    "pause": pause,
+    "resume": resume,
+    "update": update,
+    "exec": execute_program,
+    **dict.fromkeys(("checkpoint", "events", "mounts"), refuse),
+}

@@ -6,7 +6,8 @@ import pytest
 from conftest import Board
 from test_firmware_container import free, started
 
-pytestmark = [pytest.mark.lg_feature("amp"), pytest.mark.lg_feature("containers")]
+# What is killed here does not know of the hypervisor: once is enough.
+pytestmark = [pytest.mark.lg_feature("amp"), pytest.mark.lg_feature("faults")]
 
 BUNDLE = "/run/bundle"
 ROOT = "--root /run/faults"

@@ -415,10 +415,16 @@ def test_reap_forgets_a_container_whose_bundle_is_gone(pl: PlBoard) -> None:
 
 
 def test_reap_leaves_living_containers_alone(pl: PlBoard) -> None:
-    bundle = running(pl, "c")
-    (pl.root / bundle[1:]).rename(pl.root / "gone")
+    running(pl, "c")
     assert pl.ok("reap").out == ""
     assert (pl.status("c"), pl.slots()) == ("running", {"slot0": "c"})
+
+
+def test_reap_ends_a_program_whose_engine_has_forgotten_it(pl: PlBoard) -> None:
+    bundle = running(pl, "c")
+    (pl.root / bundle[1:]).rename(pl.root / "gone")
+    assert pl.ok("reap").out == "forgot container c, which nobody owns\n"
+    assert pl.leftovers() == []
 
 
 def test_reap_says_what_it_could_not_give_back(pl: PlBoard) -> None:

@@ -330,7 +330,7 @@ def test_the_text_log_is_runcs(board: Board) -> None:
     board.hetoci("--log", "/log", "plan")
     text = (board.root / "log").read_text()
     assert text.startswith('time="')
-    assert text.endswith('level=error msg="plan needs the path of a bundle"\n')
+    assert text.endswith('level=error msg="plan needs the path of a bundle or of an OCI image"\n')
 
 
 def test_a_bug_keeps_its_traceback_in_the_log(board: Board) -> None:

@@ -112,7 +112,8 @@ def plan(host: Host, line: CommandLine) -> int:
     if not path:
         raise UsageError("plan needs the path of a bundle or of an OCI image")
     path = os.path.abspath(path)
-    if host.is_directory(path) and not host.exists(f"{path}/oci-layout"):
+    is_file = host.exists(path) and not host.is_directory(path)
+    if not (is_file or host.exists(f"{path}/oci-layout")):
         return _plan(host, line, bundle.load(host, path))
     from ..unpack import bundle_of
 

@@ -153,14 +153,18 @@ def _kernel(debs: Path) -> Path:
 
 
 def _guest(debs: Path) -> Path:
+    """The domains' kernel, and with it the ramdisk: a change in the agent rebuilds only that."""
     deb = _deb(debs, PACKAGES["source"])
-    key = cache.digest_of([deb, *guest.sources(), cache.code(MODULES / "guest.py"), _compilers()])
+    how = cache.code(MODULES / "guest.py")
+    kernel_key = cache.digest_of([deb, paths.tree() / guest.CONFIG, how, _compilers()])
 
-    def make(folder: Path) -> None:
-        with step("guest", "building the domains' kernel and agent (about 3 minutes)") as now:
-            guest.build(deb, folder, _log("guest"), now)
+    def make_kernel(folder: Path) -> None:
+        with step("guest", "building the domains' kernel (about 3 minutes)") as now:
+            guest.build_kernel(deb, folder, _log("guest"), now)
 
-    return cache.artefact("guest", key, make)
+    made = cache.artefact("guest-kernel", kernel_key, make_kernel)
+    key = cache.digest_of([made.name, paths.tree() / guest.AGENT, how, _compilers()])
+    return cache.artefact("guest", key, lambda folder: guest.build(made, folder, _log("agent")))
 
 
 def _rootfs(pins: dict[str, str]) -> Path:

@@ -14,16 +14,11 @@ UNUSED = ("Documentation", "drivers/gpu/drm/amd", "sound/soc/codecs", "tools/tes
 """Of the kernel's source; a third of its files, none of which any configuration needs."""
 
 
-def sources() -> list[Path]:
-    """Return what the guest is made of, beside the kernel's source."""
-    return [paths.tree() / CONFIG, paths.tree() / AGENT]
+def build_kernel(deb: Path, folder: Path, log: Path, progress: Step) -> None:
+    """Build the kernel of a linux-source package into `folder`.
 
-
-def build(deb: Path, folder: Path, log: Path, progress: Step) -> None:
-    """Build the kernel of a linux-source package, and the ramdisk, into `folder`.
-
-    Leaves `kernel` (an Image), `config` and `ramdisk`. Raises LabError if a requested option did
-    not make it into the configuration.
+    Leaves `kernel` (an Image) and `config`. Raises LabError if a requested option did not make
+    it into the configuration.
     """
     progress.update("unpacking the source")
     debian.unpack(deb, folder / "deb", log)
@@ -45,6 +40,14 @@ def build(deb: Path, folder: Path, log: Path, progress: Step) -> None:
     for name in ("deb", "source", "objects"):
         shutil.rmtree(folder / name)
     request.unlink()
+
+
+def build(kernel_folder: Path, folder: Path, log: Path) -> None:
+    """Build the agent's ramdisk into `folder`, beside the kernel of `kernel_folder`.
+
+    Leaves `kernel` and `ramdisk`.
+    """
+    shutil.copy(kernel_folder / "kernel", folder / "kernel")
     (folder / "agent").mkdir()
     run.logged(["make", "-C", paths.tree() / AGENT, f"O={folder}/agent"], log)
     shutil.move(folder / "agent/ramdisk", folder / "ramdisk")

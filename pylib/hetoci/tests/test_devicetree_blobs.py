@@ -358,7 +358,7 @@ PLACES = st.sampled_from(
 )
 
 
-@settings(UNTIMED, max_examples=400)
+@settings(UNTIMED, max_examples=200)
 @given(
     INNER,
     st.dictionaries(

@@ -11,6 +11,7 @@ import json
 import os
 import socket
 import sys
+from pathlib import Path
 
 from fakekernel import BoardHost
 from hetoci.__main__ import main
@@ -29,7 +30,7 @@ def serve(path: str) -> None:
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(f"{path}.new")
         server.listen(64)
-        os.rename(f"{path}.new", path)
+        Path(f"{path}.new").rename(path)
         while True:
             connection, _ = server.accept()
             if os.fork():

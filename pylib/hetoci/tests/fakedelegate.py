@@ -103,16 +103,17 @@ def state(container, options):
 def kill(container, options):
     word = (options["words"][1:] or ["TERM"])[0]
     number = int(word) if word.isdigit() else signal.Signals["SIG" + word.removeprefix("SIG")]
-    if not container.pid:
+    pid = container.pid
+    if not pid:
         fail("container not running")
-    os.kill(container.pid, number)
+    os.kill(pid, number)
 
 
 def delete(container, options):
     if container.pid and not {"force", "f"} & options.keys():
         fail(f"cannot delete container {container.name} that is not stopped: it is running")
-    while container.pid:
-        os.kill(container.pid, signal.SIGKILL)
+    while pid := container.pid:  # read once: 0 would be our own process group
+        os.kill(pid, signal.SIGKILL)
         time.sleep(0.002)
     for name in os.listdir(container.home):
         os.unlink(f"{container.home}/{name}")

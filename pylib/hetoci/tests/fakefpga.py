@@ -289,6 +289,10 @@ class FakeFpga:
                 if body:
                     self._fragment(changes, fragment, body)
             self._symbols(changes, root)
+            for path in changes.nodes:  # of_platform_notify(), once the tree is complete
+                parent = path.rpartition("/")[0]
+                if "fpga-region" in self.tree.words(parent, "compatible"):
+                    self._device(path, self._device_of(parent), changes)
         except BaseException:
             changes.revert()
             raise
@@ -322,16 +326,12 @@ class FakeFpga:
     def _fragment(self, changes: Changeset, fragment: fdt.Node, body: fdt.Node) -> None:
         target = self._target(fragment)
         changes.targets.append(target)
-        is_region = "fpga-region" in self.tree.words(target, "compatible")
-        if is_region:
+        if "fpga-region" in self.tree.words(target, "compatible"):
             self._before(changes, target, body)
         for name, value in body.properties.items():
             self._set(changes, target, name, value)
         for node in body.children:
             self._attach(changes, f"{target}/{node.name}", node)
-            if is_region:
-                where = self._device_of(target)
-                self._device(f"{target}/{node.name}", where, changes)
 
     def _target(self, fragment: fdt.Node) -> str:
         phandle = fdt.cells(fragment.properties.get("target", b""))

@@ -124,18 +124,18 @@ def test_killing_delete_leaves_a_container_that_can_be_deleted(pl: PlBoard, step
 # every change
 
 
-def deaths(pl: PlBoard, fatal: Callable[[str], int], after: str) -> int:
-    """Kill `fatal` after its first change, its second and so on, until it gets to its end; how
-    often that was. Each time `after` is done, and nothing may be left."""
-    for number in range(1, 200):
+def deaths(pl: PlBoard, fatal: Callable[[str], int], after: str, every: int = 1) -> int:
+    """Kill `fatal` after its first change, its second and so on (`every` n-th), until it gets to
+    its end; how often that was. Each time `after` is done, and nothing may be left."""
+    for count, number in enumerate(range(1, 200, every)):
         if fatal(f"change:{number}") != KILLED:
-            return number - 1
+            return count
         NEXT[after](pl)
         nothing_is_left(pl)
     raise AssertionError("it does not end")
 
 
-@pytest.mark.parametrize(("after", "names"), [("reap", "ab"), ("create", "a"), ("delete", "ab")])
+@pytest.mark.parametrize(("after", "names"), [("reap", "ab"), ("create", "a")])
 def test_killing_create_after_any_change_leaves_nothing(
     pl: PlBoard, after: str, names: str
 ) -> None:
@@ -153,11 +153,11 @@ def test_killing_create_after_any_change_leaves_nothing(
                 pl.ok("delete", "--force", "c")
         return code
 
-    assert deaths(pl, fatal, after) >= 20
+    every = 1 if after == "reap" else 3
+    assert deaths(pl, fatal, after, every) >= {"reap": 33, "create": 8}[after]
 
 
-@pytest.mark.parametrize("after", ["reap", "delete"])
-def test_killing_delete_after_any_change_leaves_nothing(pl: PlBoard, after: str) -> None:
+def test_killing_delete_after_any_change_leaves_nothing(pl: PlBoard) -> None:
     bundle = pl.root / "bundle0"
 
     def fatal(when: str) -> int:
@@ -170,7 +170,7 @@ def test_killing_delete_after_any_change_leaves_nothing(pl: PlBoard, after: str)
         bundle.rename(pl.root / "gone")
         return code
 
-    assert deaths(pl, fatal, after) >= 8
+    assert deaths(pl, fatal, "reap") >= 12
 
 
 def test_killing_reap_after_any_change_leaves_nothing(pl: PlBoard) -> None:
@@ -180,7 +180,7 @@ def test_killing_reap_after_any_change_leaves_nothing(pl: PlBoard) -> None:
         pl.create("c", bundle, die_at="create:handed-over")
         return pl.hetoci("reap", die_at=when).code
 
-    assert deaths(pl, fatal, "reap") >= 8
+    assert deaths(pl, fatal, "reap", 2) >= 8
 
 
 def test_killing_run_after_any_change_leaves_nothing(pl: PlBoard) -> None:
@@ -198,7 +198,7 @@ def test_killing_run_after_any_change_leaves_nothing(pl: PlBoard) -> None:
 # any moment
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(4))
 def test_killing_a_life_at_any_moment_leaves_nothing(pl: PlBoard, seed: int) -> None:
     chance = random.Random(seed)  # noqa: S311
     for _ in range(5):

@@ -424,6 +424,7 @@ def test_reap_ends_a_program_whose_engine_has_forgotten_it(pl: PlBoard) -> None:
     bundle = running(pl, "c")
     (pl.root / bundle[1:]).rename(pl.root / "gone")
     assert pl.ok("reap").out == "forgot container c, which nobody owns\n"
+    assert pl.exit_code("c") == -signal.SIGKILL
     assert pl.leftovers() == []
 
 

@@ -185,6 +185,22 @@ def test_a_shell_of_the_operators_is_loaded_and_stays(bare_pl: PlBoard) -> None:
     assert len(bare_pl.fpga.loads) == 3
 
 
+def test_containers_that_need_the_same_shell_at_once_all_get_it(bare_pl: PlBoard) -> None:
+    bare_pl.settings(f"shells = {shell_file(bare_pl)}\n")
+    calls = []
+    for number in range(3):
+        with (bare_pl.root / f"c{number}.err").open("w") as error:
+            call = bare_pl.start_hetoci(
+                "create", "--bundle", bare_pl.accelerator(), f"c{number}", stderr=error
+            )
+            calls.append(call)
+    codes = [call.wait() for call in calls]
+    assert [bare_pl.errors(f"c{number}") for number in range(3)] == [""] * 3
+    assert codes == [0, 0, 0]
+    assert sorted(bare_pl.slots()) == ["slot0", "slot1", "slot2"]
+    assert [name.partition("-")[0] for name, _, _ in bare_pl.fpga.loads].count("pl") == 1
+
+
 def test_a_foreign_shell_is_refused(pl: PlBoard) -> None:
     result = pl.create("c", pl.accelerator(keys(shell="0x12345678")))
     assert result.code == 1

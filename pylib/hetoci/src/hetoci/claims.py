@@ -165,6 +165,6 @@ def acquire_all(host: Host, keys: Sequence[str], holder: Holder) -> list[Claim]:
             claims.append(acquire(host, key, holder))
     except BaseException:
         for claim in claims:
-            claim.release()
+            claim.give_up()
         raise
     return claims

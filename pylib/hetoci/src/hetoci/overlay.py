@@ -68,7 +68,17 @@ _REFERENCES = frozenset(("clocks", "interrupt-parent"))
 class Overlay:
     """An overlay with one fragment: `body` is its content, `label` or `path` its target."""
 
-    __slots__ = ("body", "by_path", "fragment", "label", "local", "outside", "path", "where")
+    __slots__ = (
+        "body",
+        "by_path",
+        "fragment",
+        "label",
+        "local",
+        "offsets",
+        "outside",
+        "path",
+        "where",
+    )
 
     def __init__(self, root: fdt.Node, where: str) -> None:
         self.where = where
@@ -85,6 +95,10 @@ class Overlay:
         #: the same places, for references to nodes of the overlay
         self.local = set(_local(root, self.fragment))
         self.label = self.outside.pop((f"/{self.fragment}", "target", 0), "")
+        #: (path below __overlay__, property) -> offsets of all of them
+        self.offsets: dict[tuple[str, str], set[int]] = {}
+        for place, name, offset in (*self.outside, *self.local):
+            self.offsets.setdefault((place, name), set()).add(offset)
         path = fragments[0].properties.get("target-path", b"")
         self.path = (fdt.strings(path) or ("",))[0]
 
@@ -287,11 +301,7 @@ def _clocks(overlay: Overlay, path: str, fabric: Fabric, tree: LiveTree) -> list
     node = overlay.by_path[path]
     words = fdt.cells(node.properties.get("clocks", b""))
     mine = {(provider, *arguments) for provider, arguments in tree.clocks(fabric.place)}
-    references = {
-        place[2]
-        for place in (*overlay.outside, *overlay.local)
-        if place[:2] == _place(overlay, path, "clocks", 0)[:2]
-    }
+    references = set(overlay.offsets.get(_place(overlay, path, "clocks", 0)[:2], ()))
     at = 0
     while at < len(words):
         references.discard(4 * at)

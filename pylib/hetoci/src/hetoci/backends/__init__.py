@@ -31,9 +31,11 @@ from __future__ import annotations
 
 import sys
 
+from ..errors import BackendError
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from types import ModuleType
 
     from ..host import Host
@@ -53,17 +55,26 @@ def fabrics(host: Host) -> Iterator[tuple[str, ModuleType]]:
         yield name, load(host, name)
 
 
-def all_with_leftovers(host: Host) -> Iterator[ModuleType]:
-    """The modules that have `leftovers` and `clear`."""
-    for name in (*FABRICS, *OTHERS, *sorted(_entry_points(host))):
-        yield load(host, name)
+def with_leftovers(host: Host) -> Sequence[str]:
+    """The names of the backends that have `leftovers` and `clear`."""
+    return (*FABRICS, *OTHERS, *sorted(_entry_points(host)))
 
 
 def load(host: Host, name: str) -> ModuleType:
-    """The backend called `name`. Raises ImportError or KeyError if there is none."""
+    """The backend called `name`. Raises BackendError if there is none that can be used."""
     if name in FABRICS or name in OTHERS:
         return _module(f"{__name__}.{name}")
-    return _module(_entry_points(host)[name])
+    module = _entry_points(host).get(name)
+    if module is None:
+        raise BackendError(f"the backend {name} is not installed", op="load")
+    try:
+        return _module(module)
+    except Exception as error:
+        raise BackendError(
+            f"the backend {name} cannot be loaded: {type(error).__name__}: {error}",
+            op="load",
+            hint=f"repair or remove the distribution that has the module {module}",
+        ) from error
 
 
 def _module(name: str) -> ModuleType:

@@ -25,10 +25,10 @@ def reap(host: Host, line: CommandLine) -> int:
     """`reap`: find and give back, and bring the CDI files up to date; one line on stdout for
     each thing given back."""
     done, failures = sweep(host, thorough=True)
-    cdi.refresh(host, config.load(host))
     if line.flag("quiet", "q"):
         done = []
     sys.stdout.write("".join(f"{text}\n" for text in done))
+    cdi.refresh(host, config.load(host))
     if failures:
         raise TeardownError(failures)
     return 0
@@ -98,8 +98,14 @@ def _free_cores(
 
 def _free_others(host: Host, done: list[str], failures: list[str]) -> None:
     """Regions, slots and endpoints with something of ours in them that nobody holds."""
-    for backend in backends.all_with_leftovers(host):
-        for key in backend.leftovers(host):
+    for name in backends.with_leftovers(host):
+        try:
+            backend = backends.load(host, name)
+            keys = backend.leftovers(host)
+        except HetociError as error:
+            failures.append(str(error))
+            continue
+        for key in keys:
             try:
                 claim = claims.take_back(host, key, "", "")
             except DeviceBusy:

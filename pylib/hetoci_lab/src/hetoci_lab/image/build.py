@@ -13,12 +13,13 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hetoci_lab import spec
+from hetoci_lab import cache, spec
 from hetoci_lab.errors import LabError
 from hetoci_lab.image import keys, model, source
 from hetoci_lab.image import validate as check
@@ -58,8 +59,7 @@ def build(given: Path, target: Path | None, options: Options) -> tuple[Path, lis
         raise LabError(f"{name!r} cannot be an image's name.", hint="Give one with --tag.")
     tag = options.tag or f"localhost/{name}:latest"
     archive = _target(target, tag)
-    with tempfile.TemporaryDirectory(prefix="hetoci-image.") as folder:
-        work = Path(folder)
+    with _work_folder() as work:
         layout = work / "image"
         _run_engine(work, layout, containerfile, context, tag, options)
         finish(layout, digests=options.digests, platform=options.platform)
@@ -72,6 +72,16 @@ def build(given: Path, target: Path | None, options: Options) -> tuple[Path, lis
         archive.parent.mkdir(parents=True, exist_ok=True)
         _place(work / "packed", archive)
     return archive, report.findings
+
+
+@contextmanager
+def _work_folder() -> Iterator[Path]:
+    """A folder for temporary files, also of other user ids, that is removed afterwards."""
+    work = Path(tempfile.mkdtemp(prefix="hetoci-image."))
+    try:
+        yield work
+    finally:
+        cache.remove(work)
 
 
 def _containerfile(given: Path) -> tuple[Path, Path]:

@@ -13,12 +13,13 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hetoci_lab import spec
+from hetoci_lab import cache, spec
 from hetoci_lab.errors import LabError
 from hetoci_lab.image import keys, model, source
 from hetoci_lab.image import validate as check
@@ -27,8 +28,10 @@ from hetoci_lab.image.tree import NotThere
 ENGINES = ("buildah", "podman")
 _NAME = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*")
 _TAR = "application/vnd.oci.image.layer.v1.tar"
+_BASE = "org.opencontainers.image.base."
 _ROLE = "io.hetoci.role"
 _TAIL = 15
+_SUMS = re.compile(r"\b(file|dir|multi):[0-9a-f]{64}")
 _MISSING = re.compile("no such file|no items matching", re.IGNORECASE)
 
 
@@ -58,8 +61,7 @@ def build(given: Path, target: Path | None, options: Options) -> tuple[Path, lis
         raise LabError(f"{name!r} cannot be an image's name.", hint="Give one with --tag.")
     tag = options.tag or f"localhost/{name}:latest"
     archive = _target(target, tag)
-    with tempfile.TemporaryDirectory(prefix="hetoci-image.") as folder:
-        work = Path(folder)
+    with _work_folder() as work:
         layout = work / "image"
         _run_engine(work, layout, containerfile, context, tag, options)
         finish(layout, digests=options.digests, platform=options.platform)
@@ -72,6 +74,16 @@ def build(given: Path, target: Path | None, options: Options) -> tuple[Path, lis
         archive.parent.mkdir(parents=True, exist_ok=True)
         _place(work / "packed", archive)
     return archive, report.findings
+
+
+@contextmanager
+def _work_folder() -> Iterator[Path]:
+    """A folder for temporary files, also of other user ids, that is removed afterwards."""
+    work = Path(tempfile.mkdtemp(prefix="hetoci-image."))
+    try:
+        yield work
+    finally:
+        cache.remove(work)
 
 
 def _containerfile(given: Path) -> tuple[Path, Path]:
@@ -136,20 +148,20 @@ def _run(command: list[str]) -> str:
 
 def finish(layout: Path, *, digests: bool, platform: str) -> None:
     """Give the only image in a layout its digest keys, and the labels file that says what its
-    labels say. Without keys of the extension the image stays as it is."""
+    labels say. Without keys of the extension it gets neither."""
+    labels: dict[str, str] = {}
+    content = b""
     with model.opened(layout, platform=platform) as image:
         found = keys.of(image)
-        if not found.stored:
-            return
-        new = _digest_labels(image, keys.own_names(found.values)) if digests else {}
-        labels = {**image.labels, **new}
-        content = (json.dumps(labels, indent=2, sort_keys=True) + "\n").encode()
-        try:
-            there = image.labels_file()
-        except NotThere:
-            there = None
-        if not new and there == content:
-            return
+        if found.stored:
+            new = _digest_labels(image, keys.own_names(found.values)) if digests else {}
+            labels = {**image.labels, **new}
+            content = (json.dumps(labels, indent=2, sort_keys=True) + "\n").encode()
+            try:
+                there = image.labels_file()
+            except NotThere:
+                there = None
+            content = b"" if there == content else content
     _rewrite(layout, labels, content)
 
 
@@ -173,25 +185,42 @@ def _digest_labels(image: model.Image, values: dict[str, str]) -> dict[str, str]
 
 
 def _rewrite(layout: Path, labels: dict[str, str], content: bytes) -> None:
-    """Put labels and a layer with the labels file into a layout's only image."""
+    """Put labels and a layer with the labels file, if there are any, into a layout's only image,
+    and take out of its history what depends on the user who built it."""
     index = json.loads((layout / "index.json").read_text())
     [entry] = index["manifests"]
     manifest = _blob(layout, entry)
     config = _blob(layout, manifest["config"])
-    old = [entry["digest"], manifest["config"]["digest"]]
-    layer = _labels_layer(content)
-    config["config"]["Labels"] = labels
-    config["rootfs"]["diff_ids"].append(_digest(layer))
-    config.setdefault("history", []).append(
-        {"created": "1970-01-01T00:00:00Z", "created_by": "hetoci-image: labels file"}
-    )
-    added = {**_store(layout, layer, _TAR), "annotations": {_ROLE: "metadata"}}
-    manifest["layers"].append(added)
+    old = {entry["digest"], manifest["config"]["digest"]}
+    history = [_history(row) for row in config.get("history") or ()]
+    if labels:
+        config["config"]["Labels"] = labels
+    if content:
+        layer = _labels_layer(content)
+        history.append(
+            {"created": "1970-01-01T00:00:00Z", "created_by": "hetoci-image: labels file"}
+        )
+        config["rootfs"]["diff_ids"].append(_digest(layer))
+        added = {**_store(layout, layer, _TAR), "annotations": {_ROLE: "metadata"}}
+        manifest["layers"].append(added)
+    config["history"] = history
+    notes = manifest.get("annotations", {})
+    if not notes.get(f"{_BASE}name"):  # an image on the way, which nobody has
+        notes.pop(f"{_BASE}name", None)
+        notes.pop(f"{_BASE}digest", None)
     manifest["config"] |= _store(layout, _packed(config), manifest["config"]["mediaType"])
     entry |= _store(layout, _packed(manifest), entry["mediaType"])
-    for digest in old:
+    for digest in old - {entry["digest"], manifest["config"]["digest"]}:
         (layout / source.blob_name(digest)).unlink()
     (layout / "index.json").write_bytes(_packed(index))
+
+
+def _history(row: dict[str, Any]) -> dict[str, Any]:
+    """A row of the history without the digests of folders copied, in which user ids count, and of
+    the images on the way."""
+    kept = {name: value for name, value in row.items() if name != "comment"}
+    kept["created_by"] = _SUMS.sub(r"\1", str(row.get("created_by", "")))
+    return kept
 
 
 def _blob(layout: Path, descriptor: dict[str, Any]) -> dict[str, Any]:

@@ -27,6 +27,7 @@ SSH_FAILED = 255
 RUNTIME = "--runtime io.containerd.hetoci.v1"
 IMAGES = "/usr/share/hetoci/images"
 CORE = "/sys/class/remoteproc/remoteproc0"
+OVERLAYS = "/sys/kernel/config/device-tree/overlays"
 
 
 @dataclass(frozen=True)
@@ -152,6 +153,13 @@ def board(strategy: Any, target: Any, pytestconfig: pytest.Config) -> Iterator[B
         if uart1 is not None:
             recorder.console("uart1", uart1.read_text(errors="replace"))
     strategy.transition("off")
+
+
+@pytest.fixture(scope="module")
+def fabric(board: Board) -> Iterator[Board]:
+    """The board; afterwards without the shell that hetoci loaded for containers."""
+    yield board
+    board.check(f"cd {OVERLAYS} && for o in hetoci.shell-*; do [ ! -d $o ] || rmdir $o; done")
 
 
 @pytest.fixture

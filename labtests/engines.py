@@ -15,6 +15,8 @@ import grpc
 from conftest import IMAGES, RUNTIME, Board, Result
 
 NAME = "one"
+#: What an image's program needs to be told so that it goes on; firmware always does.
+FOREVER = {"pl-sha256": ("/bin/sha256", "--forever")}
 RUNNING = "running"
 EXITED = "exited"
 SECONDS = 120
@@ -27,7 +29,7 @@ class Engine(Protocol):
         """Bring the archive of `image` into the engine's store, once."""
 
     def start(self, image: str, annotations: Mapping[str, str]) -> Result:
-        """Start the container in the background with the hetoci runtime."""
+        """Start the container in the background with the hetoci runtime; it goes on for ever."""
 
     def state(self) -> str:
         """Return RUNNING, EXITED or whatever else the engine says."""
@@ -78,7 +80,8 @@ class Ctr(Containerd):
         self.board.run(f"rm -f /run/{NAME}.log")
         return self.board.run(
             f"ctr run -d {RUNTIME} --log-uri file:///run/{NAME}.log {options} "
-            f"localhost/{image}:latest {NAME}"
+            f"localhost/{image}:latest {NAME} {' '.join(FOREVER.get(image, ()))}",
+            SECONDS,
         )
 
     def state(self) -> str:
@@ -101,7 +104,7 @@ class Ctr(Containerd):
     def exit_code(self) -> int:
         """`ctr task rm` ends with it."""
         done = self.board.run(f"ctr task rm {NAME}")
-        found = re.search(r"exit(?:ed with)? (?:code|status|non-zero code)\D*(\d+)", done.out)
+        found = re.search(r"exit code (\d+)", done.out)
         return int(found.group(1)) if found else done.status
 
     def remove(self) -> None:
@@ -149,6 +152,7 @@ class Cri(Containerd):
         container = self.messages.ContainerConfig(
             metadata={"name": NAME},
             image={"image": f"localhost/{image}:latest"},
+            args=FOREVER.get(image, ())[1:],
             annotations=annotations,
             log_path="log",
             linux={"security_context": host},
@@ -227,7 +231,7 @@ class Commands:
         options = words("--annotation", annotations)
         return self.board.run(
             f"{self.program} run -d --name {NAME} --runtime hetoci --network none {options} "
-            f"localhost/{image}:latest",
+            f"localhost/{image}:latest {' '.join(FOREVER.get(image, ())[1:])}",
             SECONDS,
         )
 

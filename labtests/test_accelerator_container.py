@@ -7,20 +7,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from conftest import RUNTIME, Board
+from conftest import OVERLAYS, RUNTIME, Board
 from test_firmware_container import started
 
 pytestmark = [pytest.mark.lg_feature("pl"), pytest.mark.lg_feature("containers")]
 
-OVERLAYS = "/sys/kernel/config/device-tree/overlays"
 SLOT = "--annotation io.hetoci.accelerator.{name}.slot={slot}"
-
-
-@pytest.fixture(scope="module")
-def fabric(board: Board) -> Iterator[Board]:
-    """The board; afterwards without the shell that hetoci loaded for the containers here."""
-    yield board
-    board.check(f"cd {OVERLAYS} && for o in hetoci.shell-*; do [ ! -d $o ] || rmdir $o; done")
 
 
 @pytest.fixture

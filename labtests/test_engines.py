@@ -10,15 +10,16 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from conftest import IMAGES, Board
-from engines import EXITED, RUNNING, Cri, Ctr, Docker, Engine, Podman
+from engines import EXITED, NAME, RUNNING, Cri, Ctr, Docker, Engine, Podman
 from ociimage import without
+from test_accelerator_container import leftovers
 from test_firmware_container import free
 
 pytestmark = pytest.mark.lg_feature("engines")
 
 #: What each image says when it works, and its exit code when it is told to stop.
-SAYS = {"fw-echo": "(?i)cortex-r5"}
-STOPPED = {"fw-echo": 143}
+SAYS = {"fw-echo": "(?i)cortex-r5", "pl-sha256": "round 2: .*right"}
+STOPPED = {"fw-echo": 143, "pl-sha256": 0}
 BARE = "fw-bare"
 SOCKET = "/run/containerd/containerd.sock"
 BUNDLES = "/run/containerd/io.containerd.runtime.v2.task"
@@ -38,12 +39,13 @@ def engines(board: Board) -> Iterator[dict[str, Engine]]:
 
 @pytest.fixture(params=["ctr", "cri", "podman", "docker"])
 def engine(
-    request: pytest.FixtureRequest, clean_board: Board, engines: dict[str, Engine]
+    request: pytest.FixtureRequest, fabric: Board, clean_board: Board, engines: dict[str, Engine]
 ) -> Iterator[Engine]:
     """One engine after the other, without a container before and after."""
     chosen = engines[request.param]
     yield chosen
     chosen.remove()
+    assert leftovers(fabric) == []
 
 
 @pytest.fixture(scope="session")
@@ -87,7 +89,10 @@ def test_an_image_lives_its_life(clean_board: Board, engine: Engine, image: str)
 
 
 def test_the_users_annotation_wins_over_the_images_key(clean_board: Board, engine: Engine) -> None:
-    said = refused(engine, "fw-echo", {"io.hetoci.firmware": "/users/choice.elf"})
+    wish = {"io.hetoci.firmware": "/users/choice.elf"}
+    if isinstance(engine, Cri):  # of a pod's annotations, the one for the container wins
+        wish = {"io.hetoci.firmware": "/x", f"io.hetoci.firmware/{NAME}": "/users/choice.elf"}
+    said = refused(engine, "fw-echo", wish)
     assert "/users/choice.elf" in said
     assert free(clean_board)
 
@@ -96,11 +101,11 @@ def test_a_key_that_the_operator_does_not_allow_is_refused_with_its_name(
     clean_board: Board, engine: Engine
 ) -> None:
     settings = "/etc/hetoci/hetoci.conf"
-    clean_board.check(f"echo 'image-keys = io.hetoci.workload' > {settings}")
+    clean_board.check(f"cp {settings} /run && echo 'image-keys = io.hetoci.workload' >> {settings}")
     try:
         said = refused(engine, "fw-echo", {})
     finally:
-        clean_board.check(f": > {settings}")
+        clean_board.check(f"cp /run/hetoci.conf {settings}")
     assert "io.hetoci.firmware is not among the allowed image-keys (io.hetoci.workload)" in said
     assert free(clean_board)
 

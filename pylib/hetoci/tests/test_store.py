@@ -317,10 +317,11 @@ def test_a_containerd_that_does_not_answer_costs_no_more_than_our_patience(
     with socket.socket(socket.AF_UNIX) as silent:
         silent.bind(str(tmp_path / "silent"))
         silent.listen()
+        usual = shim.PATIENCE
         monkeypatch.setattr(shim, "PATIENCE", 0.3)
         begun = time.monotonic()
         shim.bring_image({"id": "c", "address": str(tmp_path / "silent")})
-        assert 0.2 < time.monotonic() - begun < 2
+        assert 0.2 < time.monotonic() - begun < usual
         assert not list(bundle.iterdir())
 
 

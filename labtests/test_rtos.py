@@ -73,7 +73,7 @@ class Domain:
 
     def ends(self, letter: str) -> None:
         """Wait for a state of xl list: s is shut down, c crashed."""
-        self.board.until("xl list rtos", rf"^rtos .* [-rbp]*{letter}\S* ")
+        self.board.until("xl list rtos", rf"^rtos(?: +\d+){{3}} +\S*{letter}")
 
 
 @pytest.fixture(scope="module")

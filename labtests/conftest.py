@@ -107,6 +107,12 @@ class Board:
         """Return what the kernel says of the real-time core."""
         return self.check(f"cat {CORE}/state").strip()
 
+    def own_slots(self) -> list[int]:
+        """Return the slots whose interrupt reaches this system; under Xen not all do."""
+        status = "/proc/device-tree/pl-slot@fffc{}000/status"
+        found = [self.run(f"cat {status.format(n)}").out.strip("\0") for n in range(4)]
+        return [n for n in range(4) if found[n] != "disabled"]
+
     def devices(self) -> list[dict[str, Any]]:
         """Return hetoci's inventory."""
         found: list[dict[str, Any]] = json.loads(self.check("hetoci devices --json"))

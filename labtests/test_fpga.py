@@ -74,10 +74,11 @@ def test_the_shell_brings_a_region_a_slot(shell: Board) -> None:
     assert len(shell.check("ls /sys/class/fpga_region").split()) == 5
 
 
-@pytest.mark.parametrize("slot", range(4))
-def test_vector_addition_in_each_slot_is_right(slots: Board, slot: int) -> None:
-    apply(slots, f"vadd-slot{slot}")
-    accelerator(slots, f"vadd vadd@{unit(slot)} 1 2 100 5000")
+def test_vector_addition_in_each_slot_is_right(slots: Board) -> None:
+    # Under Xen slots 2 and 3 are for domains: test_rtos.py.
+    for slot in slots.own_slots():
+        apply(slots, f"vadd-slot{slot}")
+        accelerator(slots, f"vadd vadd@{unit(slot)} 1 2 100 5000")
 
 
 def test_sha256_is_right_around_its_block_boundaries(slots: Board) -> None:
@@ -124,9 +125,9 @@ def test_an_unloaded_slot_is_dead(slots: Board) -> None:
 
 
 def test_jobs_beyond_the_slots_memory_are_refused(slots: Board) -> None:
-    apply(slots, "vadd-slot2")
-    accelerator(slots, f"refuse vadd@{unit(2)}")
-    accelerator(slots, f"vadd vadd@{unit(2)} 10")
+    apply(slots, "vadd-slot1")
+    accelerator(slots, f"refuse vadd@{unit(1)}")
+    accelerator(slots, f"vadd vadd@{unit(1)} 10")
 
 
 def seal(data: bytearray) -> bytes:

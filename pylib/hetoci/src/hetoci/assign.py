@@ -81,14 +81,19 @@ def place(
     fabrics: Sequence[Fabric],
     has_file: Callable[[str], bool],
     allowed: Sequence[str] = ("*",),
+    *,
+    domain: bool = False,
 ) -> Placement:
     """A free fabric for each of `requests`, all different.
 
     fabrics: in the inventory's order; has_file: whether the image has a file; allowed: the
-    operator's globs of slots and regions that containers may use. Raises DeviceNotFound,
-    PolicyDenied with every reason of every device, or DeviceBusy naming the holders.
+    operator's globs of slots and regions that containers may use; domain: for a Xen domain.
+    Raises DeviceNotFound, PolicyDenied with every reason of every device, or DeviceBusy naming
+    the holders.
     """
-    options = {request.name: _options(request, fabrics, has_file, allowed) for request in requests}
+    options = {
+        request.name: _options(request, fabrics, has_file, allowed, domain) for request in requests
+    }
     hopeless = [option for option in options.values() if not option.candidates]
     if hopeless:
         _refuse(hopeless, fabrics)
@@ -103,13 +108,14 @@ def _options(
     fabrics: Sequence[Fabric],
     has_file: Callable[[str], bool],
     allowed: Sequence[str],
+    domain: bool,
 ) -> Options:
     option = Options(request)
     kind = SLOT if request.partial else REGION
     for fabric in fabrics:
         if fabric.kind != kind or not _named(fabric, (request.slot,)):
             continue
-        reasons = objections(request, fabric, has_file, allowed)
+        reasons = objections(request, fabric, has_file, allowed, domain=domain)
         if reasons:
             option.refused.append((fabric, reasons))
         else:
@@ -126,9 +132,15 @@ def objections(
     fabric: Fabric,
     has_file: Callable[[str], bool],
     allowed: Sequence[str],
+    *,
+    domain: bool = False,
 ) -> list[str]:
     """Every reason why `request` cannot go to `fabric`, whoever has it now."""
     reasons = []
+    if fabric.for_domains and not domain:
+        reasons.append("is for Xen domains: its interrupt does not reach this system")
+    if domain and not fabric.for_domains:
+        reasons.append("is for this system: Xen gives its interrupt to no other domain")
     if not _named(fabric, allowed):
         reasons.append(f"is not among the slots that containers may use ({' '.join(allowed)})")
     if fabric.blocker:

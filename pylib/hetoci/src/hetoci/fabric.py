@@ -27,7 +27,8 @@ class Fabric:
     addresses that a design's registers may have; interrupts: specifiers of the lines that
     end in it; None where the tree does not say; design: what is in it, "" for nothing;
     ours: `design` was put there by hetoci; parent: `place` of a slot's region; overlays:
-    takes device-tree overlays; blocker: why nothing can be programmed here, "" if it can.
+    takes device-tree overlays; for_domains: its windows and lines are kept for Xen domains and
+    do not reach this system; blocker: why nothing can be programmed here, "" if it can.
     """
 
     __slots__ = (
@@ -36,6 +37,7 @@ class Fabric:
         "clocks",
         "compatible",
         "design",
+        "for_domains",
         "holder",
         "instance",
         "interrupts",
@@ -70,6 +72,7 @@ class Fabric:
         self.design = ""
         self.ours = False
         self.overlays = False
+        self.for_domains = False
         self.blocker = ""
         self.holder: Holder | None = None
 
@@ -96,6 +99,7 @@ class Fabric:
             "shell": self.shell or None,
             "clocks": self.clocks,
             "design": self.design or None,
+            "forDomains": self.for_domains,
             "memory": [
                 {"name": m.name, "first": hex(m.first), "size": m.end - m.first}
                 for m in self.memory

@@ -9,7 +9,8 @@ devicetree/bindings/fpga/fpga-region.yaml.
 What mainline has no property for is read from the region's node or one above it, as of
 docs/spec/devices.md: `hetoci,part`, `hetoci,shell` (strings) and `hetoci,part-id`,
 `hetoci,shell-id` (cells). A slot's `ranges` are its windows, `memory-region` its DMA memory,
-`interrupts` its lines, `clocks` its clocks.
+`interrupts` its lines, `clocks` its clocks. `hetoci,resources` leads to the node of the board's
+tree that has its windows and lines; Xen disables that in dom0's tree if they are for domains.
 """
 
 from __future__ import annotations
@@ -81,6 +82,11 @@ def _describe(
     manager = _manager(host, node)
     _windows(host, tree, fabric, node)
     fabric.clocks = tree.clock_rates(place)
+    fabric.for_domains = any(
+        devicetree.strings(host, f"{devicetree.BASE}{path}", "status") == ("disabled",)
+        for phandle in tree.cells(place, "hetoci,resources")
+        if (path := tree.node(phandle))
+    )
     _content(host, fabric, node, manager)
     return fabric
 

@@ -26,15 +26,20 @@ PACKAGE_OF = {
     "_socket": "python3-io",
     "ctypes": "python3-ctypes",
     "fcntl": "python3-fcntl",
+    "gzip": "python3-compression",
     "hashlib": "python3-crypt",
     "json": "python3-json",
     "mmap": "python3-mmap",
     "socket": "python3-io",
+    "tarfile": "python3-compression",
+    "tempfile": "python3-io",
     "termios": "python3-io",
+    "tty": "python3-terminal",
 }
 CORE = {
-    "__future__", "collections", "errno", "fnmatch", "os", "re", "select", "signal", "stat",
-    "struct", "subprocess", "sys", "time", "traceback", "types", "typing",
+    "__future__", "_thread", "collections", "contextlib", "errno", "fnmatch", "os", "platform",
+    "re", "select", "shutil", "signal", "stat", "struct", "subprocess", "sys", "time",
+    "traceback", "types", "typing", "zlib",
 }  # fmt: skip
 
 # By oe-core's defaults and the class bash-completion, these go to packages of their own.

@@ -45,9 +45,10 @@ unit:  ## Tests that need no board.
 	@python=$(PYTHON)
 	"$$python" -m pytest -q --hypothesis-profile=ci pylib recipes
 
-check-layer: ## Lint and parse the Yocto layer, resolve the kas files (builds nothing).
+check-layer: ## Lint and parse the Yocto layer, resolve the kas files, try kernel options and trees.
 	@python=$(PYTHON)
 	"$$python" -m hetoci_lab.layer_check
+	"$$python" -m hetoci_lab.layer_kernel
 	"$$python" -m pytest -q pylib/hetoci_lab/tests/test_layer_*.py
 
 board-test:  ## Tests on the virtual board, Linux alone and under Xen.

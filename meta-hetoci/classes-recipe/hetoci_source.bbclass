@@ -13,5 +13,6 @@ FILESEXTRAPATHS:prepend := "${HETOCI_TREE}:"
 SRC_URI += "file://LICENSE"
 # scarthgap has no UNPACKDIR, and newer series do not allow WORKDIR.
 HETOCI_UNPACKDIR = "${@d.getVar('UNPACKDIR') or d.getVar('WORKDIR')}"
-# A recipe that wants another S sets it after inheriting this class.
-S = "${HETOCI_UNPACKDIR}"
+# HETOCI_BELOW is for a recipe that works in a folder below.
+HETOCI_BELOW ?= ""
+S = "${HETOCI_UNPACKDIR}${HETOCI_BELOW}"

@@ -5,6 +5,8 @@ import importlib.util
 import shlex
 from pathlib import Path
 
+import bb.parse
+
 PREFIX = "io.hetoci."
 
 
@@ -14,6 +16,7 @@ def found(d):
     file = root / "recipes" / (d.getVar("HETOCI_IMAGE") or "") / "Containerfile"
     if not file.is_file():
         return {}
+    bb.parse.mark_dependency(d, str(file))  # a changed label is read again
     reader = root / "recipes/common/labels.py"
     spec = importlib.util.spec_from_file_location("hetoci_labels", reader)
     module = importlib.util.module_from_spec(spec)

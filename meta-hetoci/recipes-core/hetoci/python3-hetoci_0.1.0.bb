@@ -21,11 +21,14 @@ FILES:${PN} = "${bindir}/hetoci \
 "
 
 # The parts of the standard library that it imports.
-RDEPENDS:${PN} = "python3-core \
+RDEPENDS:${PN} = "python3-compression \
+    python3-core \
     python3-crypt \
     python3-ctypes \
     python3-fcntl \
     python3-io \
     python3-json \
+    python3-mmap \
+    python3-terminal \
 "
 RRECOMMENDS:${PN} = "hetoci-conf"

@@ -32,8 +32,8 @@ RDEPENDS:packagegroup-hetoci-amp = "packagegroup-hetoci-runtime"
 RDEPENDS:packagegroup-hetoci-amp:append:hetoci-vboard = " fw-crash fw-echo"
 
 # What labtests/ and people at a board use.
-RDEPENDS:packagegroup-hetoci-lab = "packagegroup-hetoci-runtime \
-    openssh-sftp-server \
+RDEPENDS:packagegroup-hetoci-lab = "openssh-sftp-server \
+    packagegroup-hetoci-runtime \
     procps \
     python3-hetoci-bash-completion \
     strace \

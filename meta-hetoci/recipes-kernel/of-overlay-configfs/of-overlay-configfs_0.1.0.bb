@@ -8,10 +8,9 @@ LIC_FILES_CHKSUM = "file://of_overlay_configfs.c;beginline=1;endline=1;md5=50d2b
 
 HETOCI_MODULE = "meta-hetoci/recipes-kernel/of-overlay-configfs/files"
 SRC_URI += "file://${HETOCI_MODULE}"
+HETOCI_BELOW = "/${HETOCI_MODULE}"
 
 inherit hetoci_source module
-
-S = "${HETOCI_UNPACKDIR}/${HETOCI_MODULE}"
 
 COMPATIBLE_HOST = "aarch64.*-linux"
 KERNEL_MODULE_AUTOLOAD += "of_overlay_configfs"

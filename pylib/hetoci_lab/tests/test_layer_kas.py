@@ -2,6 +2,7 @@
 """Every kas configuration that makes sense resolves; what it resolves to is complete."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,6 +11,7 @@ from hetoci_lab.errors import LabError
 
 TREE = paths.tree()
 LISTS = layer_check.combinations() + layer_check.presets()
+IMAGES = {"hetoci-image-minimal", "hetoci-image-full", "hetoci-image-xen"}
 SCHEMA_LINE = "# yaml-language-server: $schema="
 NEWEST_HEADER = 18
 
@@ -18,31 +20,66 @@ def label(files: list[str]) -> str:
     return "+".join(Path(file).stem for file in files if file != "kas/base.yml")
 
 
-@pytest.mark.parametrize("files", LISTS, ids=label)
-def test_a_configuration_resolves_to_something_whole(files: list[str]) -> None:
-    resolved = layer_check.dump(files)
-    assert resolved["header"]["version"] <= NEWEST_HEADER
-    assert resolved["machine"] != "unset"
-    assert resolved["target"] == "hetoci-image-minimal"
-    repos = resolved["repos"]
-    assert {"hetoci", "bitbake", "openembedded-core"} <= set(repos)
-    assert set(repos["hetoci"]) == {"layers"}  # our own repository has neither url nor path
-    assert 'DISTRO_FEATURES:append = " hetoci"' in "".join(resolved["local_conf_header"].values())
-    assert layer_check.unlocked(resolved) <= layer_check.UNLOCKED
+Resolved = dict[str, dict[str, Any]]
 
 
-@pytest.mark.parametrize("files", LISTS, ids=label)
-def test_what_the_sanity_rules_ask_for_is_there(files: list[str]) -> None:
-    resolved = layer_check.dump(files)
-    layers = {layer for fields in resolved["repos"].values() for layer in fields["layers"]}
-    header = "".join(resolved["local_conf_header"].values())
-    if resolved["machine"] == "hetoci-vboard":
-        assert "meta-arm-toolchain" in layers
-    if "HETOCI_ENGINES" in header:
-        assert "meta-virtualization" in resolved["repos"]
-        assert " virtualization" in header
-    if " domain" in header:
-        assert '" xen"' in header
+@pytest.fixture(scope="module")
+def every() -> Resolved:
+    """What kas makes of every list, by its label: one loop a test, as there are hundreds."""
+    layer_check.dump_all(LISTS)
+    return {label(files): layer_check.dump(files) for files in LISTS}
+
+
+def text(resolved: dict[str, Any]) -> str:
+    return "".join(resolved["local_conf_header"].values())
+
+
+def test_every_configuration_resolves_to_something_whole(every: Resolved) -> None:
+    for name, resolved in every.items():
+        assert resolved["header"]["version"] <= NEWEST_HEADER, name
+        assert resolved["machine"] != "unset", name
+        repos = resolved["repos"]
+        assert {"hetoci", "bitbake", "openembedded-core"} <= set(repos), name
+        assert set(repos["hetoci"]) == {"layers"}, name  # our own has neither url nor path
+        assert 'DISTRO_FEATURES:append = " hetoci"' in text(resolved), name
+        assert layer_check.unlocked(resolved) <= layer_check.UNLOCKED, name
+
+
+def test_every_configuration_builds_images_of_ours_and_xen_its_own(every: Resolved) -> None:
+    for name, resolved in every.items():
+        targets = resolved["target"]
+        targets = {targets} if isinstance(targets, str) else set(targets)
+        assert targets <= IMAGES, name
+        assert ("hetoci-image-xen" in targets) == ('" xen"' in text(resolved)), name
+
+
+def test_what_the_sanity_rules_ask_for_is_there(every: Resolved) -> None:
+    for name, resolved in every.items():
+        layers = {layer for fields in resolved["repos"].values() for layer in fields["layers"]}
+        header = text(resolved)
+        if resolved["machine"] == "hetoci-vboard":
+            assert "meta-arm-toolchain" in layers, name
+        if "HETOCI_ENGINES" in header:
+            assert "meta-virtualization" in resolved["repos"], name
+            assert " virtualization" in header, name
+        if " domain" in header:
+            assert '" xen"' in header, name
+
+
+def test_what_makes_no_sense_has_a_reason_and_is_left_out() -> None:
+    known = {*layer_check.MACHINES, *layer_check.FEATURES}
+    for pair, reason in layer_check.NONSENSE.items():
+        assert set(pair) <= known
+        assert len(reason) > 15
+        assert not any(set(pair) <= {Path(name).stem for name in files} for files in LISTS)
+
+
+def test_the_menu_offers_every_machine_series_and_feature() -> None:
+    menu = (TREE / "Kconfig").read_text()
+    names = [f"machine/{name}" for name in layer_check.MACHINES]
+    names += [f"feature/{name}" for name in layer_check.FEATURES]
+    names += [f"series/{name}" for name in layer_check.SERIES]
+    assert [name for name in names if f'"kas/{name}.yml"' not in menu] == []
 
 
 def test_every_file_is_in_the_matrix_and_names_its_schema() -> None:

@@ -26,14 +26,20 @@ PACKAGE_OF = {
     "_socket": "python3-io",
     "ctypes": "python3-ctypes",
     "fcntl": "python3-fcntl",
+    "gzip": "python3-compression",
     "hashlib": "python3-crypt",
     "json": "python3-json",
+    "mmap": "python3-mmap",
     "socket": "python3-io",
+    "tarfile": "python3-compression",
+    "tempfile": "python3-io",
     "termios": "python3-io",
+    "tty": "python3-terminal",
 }
 CORE = {
-    "__future__", "collections", "errno", "fnmatch", "os", "select", "signal", "stat", "struct",
-    "subprocess", "sys", "time", "traceback", "typing",
+    "__future__", "_thread", "collections", "contextlib", "errno", "fnmatch", "os", "platform",
+    "re", "select", "shutil", "signal", "stat", "struct", "subprocess", "sys", "time",
+    "traceback", "types", "typing", "zlib",
 }  # fmt: skip
 
 # By oe-core's defaults and the class bash-completion, these go to packages of their own.
@@ -214,15 +220,18 @@ COMPILED = {
     "fw-echo": ["echo.elf", "labels.json"],
     "rtos-jitter": ["rtos.bin", "labels.json"],
     "vboard-el3": ["el3.elf"],
-    "vboard-pl": ["pl-shell.bit.bin", *(f"{d}-slot{n}.bit.bin" for d in ("sha256", "vadd")
-                                        for n in range(4))],
+    "pl-sha256": ["sha256", "labels.json", *(f"accelerator/sha256-slot{n}.dtbo" for n in range(4))],
+    "pl-vadd": ["vadd", "labels.json", *(f"accelerator/vadd-slot{n}.bit.bin" for n in range(4))],
+    "vboard-pl": ["pl-shell.bit.bin", *(f"{d}-slot{n}.{kind}" for d in ("sha256", "vadd")
+                                        for n in range(4) for kind in ("bit.bin", "dtbo"))],
 }  # fmt: skip
 
 
 def run_task(pn: str, task: str, work: Path) -> dict[str, str]:
     """Run a recipe's task in `work`, on what its SRC_URI names; return the recipe."""
     [file] = layer_check.recipes(f"{pn}_*.bb")
-    settings = {**BOARD, "TARGET_PREFIX": "aarch64-linux-gnu-"}
+    settings = {**BOARD, "TARGET_PREFIX": "aarch64-linux-gnu-", "CC": "aarch64-linux-gnu-gcc"}
+    settings["LDFLAGS"] = ""
     settings |= {"WORKDIR": str(work), "D": str(work / "image")}
     recipe = layer_check.parse(settings, [file])[pn]
     for name in names(recipe):

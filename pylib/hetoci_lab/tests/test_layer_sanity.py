@@ -16,6 +16,9 @@ GOOD = {
     "HETOCI_TREE": str(paths.tree()),
     "HETOCI_WORKLOADS": "accelerator firmware",
     "HETOCI_ENGINES": "containerd",
+    "TARGET_ARCH": "aarch64",
+    "OVERRIDES": "aarch64:hetoci-vboard",
+    "VIRTUAL-RUNTIME_init_manager": "systemd",
     "BBFILE_COLLECTIONS": "core arm-toolchain virtualization-layer hetoci",
 }
 
@@ -64,6 +67,36 @@ def test_a_good_configuration_gets_no_sentence(sanity: ModuleType) -> None:
             {"HETOCI_WORKLOADS": "domain"},
             "domain, which needs Xen",
             'DISTRO_FEATURES:append = " xen"',
+        ),
+        (
+            {"TARGET_ARCH": "x86_64", "MACHINE": "qemux86-64"},
+            "MACHINE qemux86-64 is x86_64",
+            'HETOCI_WORKLOADS = ""',
+        ),
+        (
+            {"OVERRIDES": "aarch64:zynqmp:zcu102-zynqmp", "MACHINE": "zcu102-zynqmp"},
+            "is a zynqmp",
+            "add that layer to bblayers.conf",
+        ),
+        (
+            {
+                "HETOCI_WORKLOADS": "domain",
+                "HETOCI_ENGINES": "",
+                "DISTRO_FEATURES": "hetoci xen",
+                "BBFILE_COLLECTIONS": "core arm-toolchain hetoci",
+            },
+            "Xen is in meta-virtualization",
+            "add that layer to bblayers.conf",
+        ),
+        (
+            {"UBOOT_SIGN_ENABLE": "1", "EXTRA_IMAGE_FEATURES": "empty-root-password"},
+            "empty-root-password, with which anybody is root",
+            "take out one of the two",
+        ),
+        (
+            {"VIRTUAL-RUNTIME_init_manager": "sysvinit"},
+            "The init manager is sysvinit",
+            'INIT_MANAGER = "systemd"',
         ),
         (
             {"DISTRO_FEATURES": "hetoci systemd"},

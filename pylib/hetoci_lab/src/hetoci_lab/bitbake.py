@@ -2,7 +2,8 @@
 """The real bitbake over layer checkouts: build folders from our kas files, and running it in them.
 
 A checkout is a folder with one repository a name, as kas leaves in KAS_WORK_DIR: bitbake,
-openembedded-core, meta-openembedded and so on. Nothing is fetched and no one else's source is built here.
+openembedded-core, meta-openembedded and so on. Nothing is fetched and no one else's source is
+built here.
 """
 
 import os
@@ -95,7 +96,10 @@ class Checkout:
         conf = build / "conf"
         conf.mkdir(parents=True, exist_ok=True)
         # A file that does not change keeps its date, so bitbake's cache stays valid.
-        write(conf / "bblayers.conf", f'BBPATH = "${{TOPDIR}}"\nBBFILES ?= ""\nBBLAYERS = " \\\n{layers}"\n')
+        write(
+            conf / "bblayers.conf",
+            f'BBPATH = "${{TOPDIR}}"\nBBFILES ?= ""\nBBLAYERS = " \\\n{layers}"\n',
+        )
         write(conf / "local.conf", local)
         # The layers belong to somebody else than bitbake's user; it asks git for their commits.
         write(build / ".gitconfig", "[safe]\n\tdirectory = *\n")
@@ -150,4 +154,3 @@ def write(file: Path, text: str) -> None:
     """Write `text` unless the file has it already."""
     if not file.is_file() or file.read_text() != text:
         file.write_text(text)
-

@@ -18,14 +18,16 @@ from typing import NamedTuple
 import click
 
 from hetoci_lab import bitbake, layer_check, paths, stand_ins
+from hetoci_lab import run as lab_run
 from hetoci_lab.errors import LabError
 
 CHECKS = ("parses", "resolves", "dry-runs", "check-layer", "packages")
 IMAGES = ("hetoci-image-minimal", "hetoci-image-full", "hetoci-image-xen")
 OCI_IMAGES = tuple(f"hetoci-oci-{name}" for name in ("fw-echo", "fw-crash", "pl-vadd", "pl-sha256"))
 PARSED = re.compile(r"Parsing of (\d+) \.bb files complete .* (\d+) errors")
-CHECKED = re.compile(r"^INFO: .*(?:ok|FAIL|ERROR|skipped.*)$", re.M)
 FORMATS = ("deb", "ipk", "rpm")
+ASIDE = re.compile(r"-(dbg|dev|doc)_")
+"""Packages that no image has unless it asks for them; they do not count as installed."""
 
 
 class Verdict(NamedTuple):
@@ -38,6 +40,10 @@ class Verdict(NamedTuple):
     outcome: str
     detail: str
     seconds: float
+
+
+PLACE = 'TMPDIR = "${TOPDIR}/tmp"\nTCLIBCAPPEND = ""\n'
+"""The same place for what is packaged on both series."""
 
 
 class Trial(NamedTuple):
@@ -87,15 +93,22 @@ def machine_checks(trial: Trial, machine: str, checks: tuple[str, ...]) -> Itera
         return
     build = trial.work / trial.series  # one for all machines: they share a cache of parsed code
     trial.checkout.prepare(resolved, build)
-    runs = {"parses": [("all layers", ["-p"])]}
-    runs["resolves"] = [(image, ["-g", image]) for image in images(machine)]
-    # Together, because each run computes the same thousands of signatures.
-    runs["dry-runs"] = [(" ".join(images(machine)), ["-n", *images(machine)])]
     for check in wanted:
-        for what, arguments in runs[check]:
-            log = trial.log(f"{machine}-{check}-{what.split()[0]}")
-            done = trial.checkout.run(build, ["bitbake", *arguments], log)
-            yield judge(trial, machine, check, what, done)
+        whole = ["all layers"] if check == "parses" else images(machine)
+        verdict = bitbake_run(trial, machine, check, whole, build)
+        yield verdict
+        if verdict.outcome == "FAILED" and check != "parses":
+            # Together, because each run computes the same thousands of tasks; now one by one.
+            for image in whole:
+                yield bitbake_run(trial, machine, check, [image], build)
+
+
+def bitbake_run(trial: Trial, machine: str, check: str, targets: list[str], build: Path) -> Verdict:
+    """Run bitbake for one check on one or more targets."""
+    option = {"parses": ["-p"], "resolves": ["-g", *targets], "dry-runs": ["-n", *targets]}
+    log = trial.log(f"{machine}-{check}-{targets[0].replace(' ', '-')}")
+    done = trial.checkout.run(build, ["bitbake", *option[check]], log)
+    return judge(trial, machine, check, " ".join(targets), done)
 
 
 def check_layer(trial: Trial) -> Iterator[Verdict]:
@@ -130,7 +143,7 @@ def package(trial: Trial) -> Iterator[Verdict]:
     stand_ins.make(stand_in, trial.series)
     kernel = stand_ins.kernel(trial.kernel, build) if trial.kernel else None
     names = layer_check.files(trial.series, "hetoci-vboard", ("amp", "fpga", "xen"))
-    local_conf = stand_ins.local_conf(stand_in, kernel) + 'TMPDIR = "${TOPDIR}/tmp"\n'
+    local_conf = stand_ins.local_conf(stand_in, kernel) + PLACE
     trial.checkout.prepare(layer_check.dump(names), build, local_conf, [stand_in])
     for recipe in stand_ins.packaged():
         if recipe == "of-overlay-configfs" and kernel is None:
@@ -146,9 +159,23 @@ def package(trial: Trial) -> Iterator[Verdict]:
 
 
 def written(deploy: Path, recipe: str) -> str:
-    """Say how many packages of each format a recipe made, and the installed size of the .debs."""
-    counts = {kind: sum(1 for _ in deploy.glob(f"{kind}/*/{recipe}[-_]*.{kind}")) for kind in FORMATS}
-    return ", ".join(f"{count} .{kind}" for kind, count in counts.items() if count) or "deploys only"
+    """Say how many packages of each format a recipe made, and what its .debs take installed."""
+    names = {kind: list(deploy.glob(f"{kind}/*/{recipe}[-_]*.{kind}")) for kind in FORMATS}
+    if recipe.startswith("of-overlay"):  # module packages are named after the kernel
+        for kind, found in names.items():
+            found += deploy.glob(f"{kind}/*/kernel-module-{recipe}[-_]*.{kind}")
+    if not any(names.values()):
+        return "deploys only"
+    total = sum(installed(deb) for deb in names["deb"] if not ASIDE.search(deb.name))
+    counts = ", ".join(f"{len(found)} .{kind}" for kind, found in names.items())
+    return f"{counts}; {total / 1024:.0f} KiB installed"
+
+
+def installed(deb: Path) -> int:
+    """Return the bytes of the files in a .deb."""
+    listed = lab_run.output(["dpkg-deb", "-c", deb])
+    sizes = [line.split() for line in listed.splitlines() if line.startswith("-")]
+    return sum(int(fields[2]) for fields in sizes)
 
 
 def table(verdicts: list[Verdict], commits: dict[str, dict[str, str]]) -> str:
@@ -158,7 +185,11 @@ def table(verdicts: list[Verdict], commits: dict[str, dict[str, str]]) -> str:
         for name, value in repositories.items():
             commit, _, date = value.partition(" ")
             lines.append(f"| {series} | {name} | {commit} | {date} |")
-    lines += ["", "| series | machine | check | of | verdict | | s |", "|---|---|---|---|---|---|---|"]
+    lines += [
+        "",
+        "| series | machine | check | of | verdict | | s |",
+        "|---|---|---|---|---|---|---|",
+    ]
     for verdict in verdicts:
         cells = [*verdict[:6], f"{verdict.seconds:.0f}"]
         lines.append("| " + " | ".join(cell.replace("|", "/") for cell in cells) + " |")

@@ -125,6 +125,11 @@ def _together(jobs: dict[str, Callable[[], None]]) -> None:
         raise errors[0]
 
 
+def source_debs() -> Path:
+    """Return the folder with the packages that the build fetches, Linux among them."""
+    return _debs({})
+
+
 def _debs(pins: dict[str, str]) -> Path:
     names = [*PACKAGES.values(), BUSYBOX]
     wanted = [f"{name}={pins[name]}" if name in pins else name for name in names]

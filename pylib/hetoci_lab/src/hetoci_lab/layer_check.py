@@ -39,10 +39,10 @@ FIXED_SERIES = dict.fromkeys(AMD, "scarthgap")
 UNLOCKED = {("scarthgap", "meta-kria")}
 """Repositories that follow a branch, because no revision of it could be looked at."""
 NONSENSE = {
-    **{("hetoci-vboard", "signed"): "its EL3 firmware starts the kernel; there is no U-Boot"},
-    **{("qemuarm64", "signed"): "runqemu starts the kernel; there is no U-Boot"},
-    **{("qemuarm64", "amp"): "it has no real-time core"},
-    **{("qemuarm64", "fpga"): "it has no programmable logic"},
+    ("hetoci-vboard", "signed"): "its EL3 firmware starts the kernel; there is no U-Boot",
+    ("qemuarm64", "signed"): "runqemu starts the kernel; there is no U-Boot",
+    ("qemuarm64", "amp"): "it has no real-time core",
+    ("qemuarm64", "fpga"): "it has no programmable logic",
     **{("signed", name): "anybody is root, so a signature says nothing"
        for name in ("debug", "testimage")},
 }  # fmt: skip
@@ -72,7 +72,8 @@ SUPPRESSED = {
 }
 """Findings of oelint-adv that are not heeded, with the reason; `info` is not asked for."""
 KNOWN_VARIABLE = re.compile(
-    r"oelint\.vars\.mispell\.unknown:'(HETOCI|VBOARD|ZEPHYR|PREFERRED_VERSION)_"
+    r"oelint\.vars\.mispell\.unknown:'((HETOCI|VBOARD|ZEPHYR|PREFERRED_VERSION|OCI_IMAGE)_"
+    r"|EXTRA_DT_INCLUDE_FILES|IMAGE_CONTAINER_NO_DUMMY)"
 )
 """Variables of ours and of other layers, which oelint-adv takes for misspelt."""
 

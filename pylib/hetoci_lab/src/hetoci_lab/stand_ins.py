@@ -16,11 +16,38 @@ from hetoci_lab.errors import LabError
 
 TARGET = "aarch64-oe-linux-"
 DEBIAN = "aarch64-linux-gnu-"
-BINUTILS = ("addr2line", "ar", "as", "cpp", "gcc", "ld", "ld.bfd", "nm", "objcopy", "objdump", "ranlib", "readelf", "strip")
+BINUTILS = (
+    "addr2line",
+    "ar",
+    "as",
+    "cpp",
+    "gcc",
+    "ld",
+    "ld.bfd",
+    "nm",
+    "objcopy",
+    "objdump",
+    "ranlib",
+    "readelf",
+    "strip",
+)
 R5 = "arm-none-eabi-"
-HOST_TOOLS = ("dpkg", "dpkg-deb", "rpm", "rpmbuild", "pseudo", "dtc", "qemu-system-aarch64", "python3", "zstd")
+HOST_TOOLS = (
+    "dpkg",
+    "dpkg-deb",
+    "rpm",
+    "rpmbuild",
+    "pseudo",
+    "dtc",
+    "qemu-system-aarch64",
+    "python3",
+    "zstd",
+)
 """Programs that our recipes' tasks get from natives of oe-core; here they are Debian's."""
-PACKAGES = "dpkg rpm pseudo device-tree-compiler qemu-system-arm gcc-aarch64-linux-gnu gcc-arm-none-eabi"
+PACKAGES = (
+    "chrpath cpio device-tree-compiler diffstat gawk gcc-aarch64-linux-gnu gcc-arm-none-eabi "
+    "locales pseudo qemu-system-arm rpm zstd"
+)
 
 OPKG_BUILD = """\
 #!/bin/sh
@@ -106,7 +133,12 @@ STAGING_KERNEL_BUILDDIR:forcevariable = "%(kernel)s/objects"
 
 def missing() -> list[str]:
     """Return the programs of Debian that are not installed; PACKAGES has them."""
-    wanted = [*HOST_TOOLS, *(DEBIAN + name for name in BINUTILS), R5 + "gcc", "/usr/lib/rpm/rpmdeps"]
+    wanted = [
+        *HOST_TOOLS,
+        *(DEBIAN + name for name in BINUTILS),
+        R5 + "gcc",
+        "/usr/lib/rpm/rpmdeps",
+    ]
     return [name for name in wanted if shutil.which(name) is None]
 
 
@@ -132,7 +164,7 @@ def make(folder: Path, series: str) -> None:
 
 
 def own() -> dict[str, dict[str, str]]:
-    """Return our recipes' variables, as bitbake's parser reads them, with every engine asked for."""
+    """Return our recipes' variables as bitbake's parser reads them, with every engine."""
     engines = "containerd docker podman crio"
     return layer_check.parse({"MACHINE": "hetoci-vboard", "HETOCI_ENGINES": engines})
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 SUMMARY = "OCI image: Cortex-R5 firmware that crashes when told to"
-DESCRIPTION = "recipes/fw-crash, as its Containerfile makes it."
+DESCRIPTION = "The image of recipes/fw-crash, as its Containerfile makes it."
 
 require hetoci-oci-image.inc
 

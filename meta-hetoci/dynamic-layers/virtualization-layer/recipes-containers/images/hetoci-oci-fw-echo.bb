@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 SUMMARY = "OCI image: Cortex-R5 firmware that echoes RPMsg"
-DESCRIPTION = "recipes/fw-echo, as its Containerfile makes it."
+DESCRIPTION = "The image of recipes/fw-echo, as its Containerfile makes it."
 
 require hetoci-oci-image.inc
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 SUMMARY = "OCI image: SHA-256 in programmable logic"
-DESCRIPTION = "recipes/pl-sha256, as its Containerfile makes it."
+DESCRIPTION = "The image of recipes/pl-sha256, as its Containerfile makes it."
 
 require hetoci-oci-image.inc
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 SUMMARY = "OCI image: vector addition in programmable logic"
-DESCRIPTION = "recipes/pl-vadd, as its Containerfile makes it."
+DESCRIPTION = "The image of recipes/pl-vadd, as its Containerfile makes it."
 
 require hetoci-oci-image.inc
 

@@ -3,11 +3,15 @@
 
 import argparse
 import asyncio
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
+
+# Before gRPC is loaded: it tells of every fork beside its threads.
+os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
 
 from labgrid.remote import client as labgrid
 from labgrid.resource.remote import RemotePlace

@@ -20,6 +20,7 @@ import pytest
 
 from hetoci_lab import places
 from hetoci_lab.errors import BOARD_LOST, BOOT_FAILED
+from hetoci_lab.listen import exported_port
 from hetoci_lab.recorder import Recorder
 from hetoci_lab.session import plain_lines
 
@@ -133,6 +134,9 @@ class Board:
 @pytest.fixture(scope="session")
 def board(strategy: Any, target: Any, pytestconfig: pytest.Config) -> Iterator[Board]:
     """A booted board with a containerd that answers."""
+    recorder = pytestconfig.pluginmanager.get_plugin("hetoci-recorder")
+    if recorder:
+        recorder.listen(exported_port(target, "uart1"))
     try:
         strategy.transition("containers")
     except Exception as error:
@@ -140,7 +144,6 @@ def board(strategy: Any, target: Any, pytestconfig: pytest.Config) -> Iterator[B
         said = last_words(strategy)
         stop(f"The board did not boot: {reason_of(reason)}\n{said}".rstrip(), BOOT_FAILED, error)
     booted = Board(strategy.ssh, strategy.power, lambda: why_lost(strategy))
-    recorder = pytestconfig.pluginmanager.get_plugin("hetoci-recorder")
     if recorder:
         recorder.board_is_up(booted)
     yield booted

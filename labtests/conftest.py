@@ -213,9 +213,11 @@ def why_lost(strategy: Any) -> str:
 @pytest.fixture(autouse=True)
 def exporter_is_there(request: pytest.FixtureRequest) -> Iterator[None]:
     """End the run after a test during which the place's exporter went away."""
+    wanted = "target" in request.fixturenames
+    target = request.getfixturevalue("target") if wanted else None
     yield
-    if "target" in request.fixturenames:
-        gone = places.lost(request.getfixturevalue("target"))
+    if target is not None:
+        gone = places.lost(target)
         if gone:
             message = f"The board was lost: its exporter is gone ({', '.join(gone)})"
             pytest.exit(message, returncode=BOARD_LOST)

@@ -185,6 +185,8 @@ def reason_of(error: BaseException) -> str:
 
 def last_words(strategy: Any) -> str:
     """Return the console's last lines, which the shell's expect had read."""
+    if strategy.console is None:
+        return ""
     expect = getattr(strategy.console, "_expect", None)
     text = (
         b"".join(part for part in (expect.before, expect.buffer) if isinstance(part, bytes))

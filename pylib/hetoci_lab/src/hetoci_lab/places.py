@@ -3,6 +3,7 @@
 
 import argparse
 import asyncio
+import logging
 import os
 import time
 from collections.abc import Iterator
@@ -39,6 +40,8 @@ class Coordinator:
         self._session: Any = None
 
     def __enter__(self) -> "Coordinator":
+        # labgrid logs what it also raises; without any handler Python prints it.
+        logging.getLogger().addHandler(logging.NullHandler())
         try:
             self._session = labgrid.start_session(self.address)
         except (ConnectionError, OSError, labgrid.Error) as error:

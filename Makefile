@@ -63,7 +63,13 @@ lab-test: ## The smoke scenarios at a place of a virtual bench, and in a LAVA jo
 	@python=$(PYTHON)
 	"$$python" -m hetoci_lab.cli run smoke --bench
 	"$$python" -m pytest -q labtests/lost_board.py
-	"$$python" -m hetoci_lab.cli lava run vboard --scenario smoke
+	if [ "$$(id -u)" != 0 ]; then
+		echo "lab-test: left out, the LAVA job: lava-run needs root" >&2
+	elif ! apt-cache show lava-dispatcher >/dev/null 2>&1; then
+		echo "lab-test: left out, the LAVA job: this distribution has no LAVA packages" >&2
+	else
+		"$$python" -m hetoci_lab.cli lava run vboard --scenario smoke
+	fi
 	"$$python" -m hetoci_lab.cli report build/runs --out build/report/runs.html
 
 board-test-packages: ## The same with the packages that bitbake made (PACKAGES=its deploy folder).

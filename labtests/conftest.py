@@ -20,6 +20,7 @@ import pytest
 
 from hetoci_lab import places
 from hetoci_lab.errors import BOARD_LOST, BOOT_FAILED
+from hetoci_lab.listen import exported_port
 from hetoci_lab.recorder import Recorder
 from hetoci_lab.session import plain_lines
 
@@ -140,6 +141,9 @@ class Board:
 @pytest.fixture(scope="session")
 def board(strategy: Any, target: Any, pytestconfig: pytest.Config) -> Iterator[Board]:
     """A booted board with a containerd that answers."""
+    recorder = pytestconfig.pluginmanager.get_plugin("hetoci-recorder")
+    if recorder:
+        recorder.listen(exported_port(target, "uart1"))
     try:
         strategy.transition("containers")
     except Exception as error:
@@ -147,7 +151,6 @@ def board(strategy: Any, target: Any, pytestconfig: pytest.Config) -> Iterator[B
         said = last_words(strategy)
         stop(f"The board did not boot: {reason_of(reason)}\n{said}".rstrip(), BOOT_FAILED, error)
     booted = Board(strategy.ssh, strategy.power, lambda: why_lost(strategy))
-    recorder = pytestconfig.pluginmanager.get_plugin("hetoci-recorder")
     if recorder:
         recorder.board_is_up(booted)
     yield booted
@@ -196,6 +199,8 @@ def reason_of(error: BaseException) -> str:
 
 def last_words(strategy: Any) -> str:
     """Return the console's last lines, which the shell's expect had read."""
+    if strategy.console is None:
+        return ""
     expect = getattr(strategy.console, "_expect", None)
     text = (
         b"".join(part for part in (expect.before, expect.buffer) if isinstance(part, bytes))
@@ -224,9 +229,11 @@ def why_lost(strategy: Any) -> str:
 @pytest.fixture(autouse=True)
 def exporter_is_there(request: pytest.FixtureRequest) -> Iterator[None]:
     """End the run after a test during which the place's exporter went away."""
+    wanted = "target" in request.fixturenames
+    target = request.getfixturevalue("target") if wanted else None
     yield
-    if "target" in request.fixturenames:
-        gone = places.lost(request.getfixturevalue("target"))
+    if target is not None:
+        gone = places.lost(target)
         if gone:
             message = f"The board was lost: its exporter is gone ({', '.join(gone)})"
             pytest.exit(message, returncode=BOARD_LOST)

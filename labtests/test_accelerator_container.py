@@ -59,6 +59,7 @@ def test_the_program_computes_and_ends_by_itself(slots: Board) -> None:
     assert leftovers(slots) == []
 
 
+@pytest.mark.smoke
 def test_life_from_create_to_removal(slots: Board) -> None:
     pid = running(slots, "life", "pl-sha256")
     assert holders(slots) == {"slot0": "life"}

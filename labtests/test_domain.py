@@ -108,6 +108,7 @@ def test_the_same_commands_give_the_same_with_and_without_a_domain(clean: Board)
         assert done.out.count("same: ") == lines.strip().count("\n") + 1
 
 
+@pytest.mark.smoke
 def test_an_image_runs_as_a_domain_through_containerd(clean: Board) -> None:
     script = "echo out; echo err >&2; exec busybox sleep 1000"
     log = "--log-uri file:///run/d1.log"

@@ -8,12 +8,14 @@ import socket
 import time
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hetoci_lab.drivers import KernelTalk
+from hetoci_lab.listen import Listener
 from hetoci_lab.serial_line import SerialLine
 
 PROMPT = b"\r\nroot@vboard:~# "
@@ -112,3 +114,19 @@ def test_a_board_that_nobody_listens_to_is_not_held_up(line: SerialLine, tmp_pat
     uart.close()
     os.close(tty)
     line.close()
+
+
+def test_a_listener_writes_down_a_port_until_it_goes_away(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = SimpleNamespace(protocol="raw", host="127.0.0.1", port=server.getsockname()[1])
+        listener = Listener(port, tmp_path / "uart1")
+        there = server.accept()[0]
+        file, deadline = tmp_path / "uart1", time.monotonic() + 10
+        while not file.exists() and time.monotonic() < deadline:
+            time.sleep(0.05)  # what comes while the port is being opened is lost
+        there.sendall(b"EL3: up\r\n")
+        while not file.read_bytes().endswith(b"\n") and time.monotonic() < deadline:
+            time.sleep(0.05)
+        there.close()
+        listener.close()
+    assert (tmp_path / "uart1").read_bytes() == b"EL3: up\r\n"

@@ -3,11 +3,16 @@
 
 import argparse
 import asyncio
+import logging
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
+
+# Before gRPC is loaded: it tells of every fork beside its threads.
+os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
 
 from labgrid.remote import client as labgrid
 from labgrid.resource.remote import RemotePlace
@@ -35,6 +40,8 @@ class Coordinator:
         self._session: Any = None
 
     def __enter__(self) -> "Coordinator":
+        # labgrid logs what it also raises; without any handler Python prints it.
+        logging.getLogger().addHandler(logging.NullHandler())
         try:
             self._session = labgrid.start_session(self.address)
         except (ConnectionError, OSError, labgrid.Error) as error:

@@ -8,6 +8,7 @@ goes off. Nothing it fails to find out fails a test.
 import calendar
 import importlib.metadata
 import json
+import os
 import platform
 import re
 import shutil
@@ -19,6 +20,7 @@ from typing import Any, Protocol
 import pytest
 
 from hetoci_lab import build, paths
+from hetoci_lab.listen import Listener
 
 EVENTS = "/run/lab-events.log"
 # `ctr events` ends with its containerd; tests kill that.
@@ -54,7 +56,7 @@ class Recorder:
         self.folder = folder
         self.data: dict[str, Any] = {
             "environment": environment.stem,
-            "place": None,
+            "place": os.environ.get("LG_PLACE") if at_a_place(facts) else None,
             "features": facts.get("features", []),
             "emulated": facts.get("emulated", []),
             "started": time.time(),
@@ -68,6 +70,7 @@ class Recorder:
             "message": "",
         }
         self._clock = 0.0
+        self._listener: Listener | None = None
 
     def board_is_up(self, shell: Shell) -> None:
         """Ask the board for its versions and its clock, and listen to containerd's events."""
@@ -89,6 +92,18 @@ class Recorder:
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_text(text)
 
+    def listen(self, port: Any | None) -> None:
+        """Write down what an exported second console says from now on."""
+        if port is not None:
+            place = self.folder / "console"
+            place.mkdir(parents=True, exist_ok=True)
+            self._listener = Listener(port, place / "uart1")
+
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        """Keep the reason of a run that ended early."""
+        if isinstance(excinfo.value, pytest.exit.Exception):
+            self.data["message"] = str(excinfo.value)
+
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Note the times of each test; a test that failed before its body counts too."""
         if report.when == "call" or not report.passed:
@@ -103,11 +118,18 @@ class Recorder:
             )
 
     def pytest_sessionfinish(self, exitstatus: int) -> None:
-        """Write run.json; trylast, so that the status is final."""
+        """Write run.json."""
+        if self._listener:
+            self._listener.close()
         self.data["ended"] = time.time()
         self.data["status"] = int(exitstatus)
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / "run.json").write_text(json.dumps(self.data, indent=1) + "\n")
+
+
+def at_a_place(facts: dict[str, Any]) -> bool:
+    """Whether an environment's board is at a labgrid place."""
+    return "RemotePlace" in facts.get("resources", {})
 
 
 def _early(report: pytest.TestReport) -> str:

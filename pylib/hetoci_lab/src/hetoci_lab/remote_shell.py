@@ -13,7 +13,7 @@ from hetoci_lab.runner import place_variables
 
 NOTE = """\
 Place {place} is yours until you leave; its power is on. This is its console.
-  leave        Ctrl-\\ (twice within two seconds), or close the terminal
+  leave        Ctrl-\\, then `quit`
   ssh          {client} ssh
   files        {client} scp FILE :/root/     and back:  scp :/root/FILE .
   power        {client} power cycle

@@ -73,6 +73,9 @@ def timeline(run: Run) -> str:
     """Return the tests and the containers of a run over time."""
     timed = [test for test in run.tests if test.stop]
     lanes = []
+    if timed:
+        booted = timed[0].start - run.started
+        lanes.append(plots.Lane("boot", [plots.Bar(0, booted, "created", f"boot: {booted:.1f} s")]))
     for scenario in dict.fromkeys(test.scenario for test in timed):
         bars = [
             plots.Bar(

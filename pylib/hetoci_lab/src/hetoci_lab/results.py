@@ -38,6 +38,13 @@ class Test:
         """Return scenario and name."""
         return f"{self.scenario}::{self.name}"
 
+    @property
+    def gist(self) -> str:
+        """Return the line of a failure that says what was wrong."""
+        lines = [line for line in self.message.splitlines() if line.strip()]
+        said = [line[1:].strip() for line in lines if line.startswith("E ")]
+        return (said or lines or [self.outcome])[0]
+
 
 @dataclass(frozen=True)
 class Run:

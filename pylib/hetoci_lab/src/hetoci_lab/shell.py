@@ -13,7 +13,7 @@ The board's console is this terminal; it logs you in as root.
   leave        type `poweroff`, or press Ctrl-A then X
   ssh          {ssh}
   real-time    the EL3 firmware and the Cortex-R5 print to {uart1};
-               socat - TCP:127.0.0.1:{uart1_port} is their console
+               `microcom -t 127.0.0.1:{uart1_port}` is their console
   try          hetoci devices
                ctr image import /usr/share/hetoci/images/fw-echo.oci.tar
                ctr run --runtime io.containerd.hetoci.v1 localhost/fw-echo:latest fw

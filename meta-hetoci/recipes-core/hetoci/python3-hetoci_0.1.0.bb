@@ -27,5 +27,6 @@ RDEPENDS:${PN} = "python3-core \
     python3-fcntl \
     python3-io \
     python3-json \
+    python3-mmap \
 "
 RRECOMMENDS:${PN} = "hetoci-conf"

@@ -28,12 +28,13 @@ PACKAGE_OF = {
     "fcntl": "python3-fcntl",
     "hashlib": "python3-crypt",
     "json": "python3-json",
+    "mmap": "python3-mmap",
     "socket": "python3-io",
     "termios": "python3-io",
 }
 CORE = {
-    "__future__", "collections", "errno", "fnmatch", "os", "select", "signal", "stat", "struct",
-    "subprocess", "sys", "time", "traceback", "typing",
+    "__future__", "_thread", "collections", "errno", "fnmatch", "os", "select", "signal", "stat",
+    "struct", "subprocess", "sys", "time", "traceback", "typing",
 }  # fmt: skip
 
 # By oe-core's defaults and the class bash-completion, these go to packages of their own.

@@ -13,7 +13,7 @@ import select
 import signal
 import time
 
-from .. import state
+from .. import console, state
 from ..backends import xen
 from ..errors import HetociError, XenError
 from ..keeper import FAULT, KILLED, Ended, Job, Keeper
@@ -134,10 +134,7 @@ class DomainKeeper(Keeper):
 
     def _raw_terminal(self) -> None:
         """The line discipline is the guest's."""
-        import termios
-        import tty
-
-        tty.setraw(0, termios.TCSANOW)
+        console.make_raw(0)
         signal.signal(signal.SIGWINCH, self._note_resize)
 
     def _note_resize(self, _number: int, _frame: object) -> None:

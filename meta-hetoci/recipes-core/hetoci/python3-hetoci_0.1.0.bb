@@ -28,5 +28,6 @@ RDEPENDS:${PN} = "python3-core \
     python3-io \
     python3-json \
     python3-mmap \
+    python3-resource \
 "
 RRECOMMENDS:${PN} = "hetoci-conf"

@@ -392,6 +392,21 @@ def test_mounts_become_shares_and_file_systems(tmp_path: Path) -> None:
     assert ("v", "1") in found
 
 
+@pytest.mark.parametrize(
+    ("config", "name"),
+    [
+        ({"hostname": "own", "process": {"args": ["x"], "env": ["HOSTNAME=pod"]}}, "own"),
+        ({"process": {"args": ["x"], "env": ["HOSTNAME=pod"]}}, "pod"),
+        ({"process": {"args": ["x"]}}, os.uname().nodename),
+    ],
+)
+def test_the_hosts_name_is_what_a_container_would_have(
+    config: dict[str, Any], name: str, tmp_path: Path
+) -> None:
+    found = items(program.container(bundles.Bundle(str(tmp_path), config), {}))
+    assert [v for k, v in found if k == "h"] == [name]
+
+
 # plans
 
 

@@ -29,6 +29,7 @@ PACKAGE_OF = {
     "hashlib": "python3-crypt",
     "json": "python3-json",
     "mmap": "python3-mmap",
+    "resource": "python3-resource",
     "socket": "python3-io",
     "termios": "python3-io",
 }

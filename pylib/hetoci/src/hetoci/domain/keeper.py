@@ -94,6 +94,7 @@ class DomainKeeper(Keeper):
     def _prepare(self) -> None:
         host, record, plan = self._host, self._record, self._plan
         os.umask(0)
+        host.raise_file_limit()  # the guest's kernel keeps a file open for each name it knows
         lock = host.open(f"{record.directory}/{LOCK}", os.O_RDWR | os.O_CREAT)
         fcntl.flock(lock, fcntl.LOCK_EX)
         if self._job.console_socket:

@@ -103,7 +103,7 @@ def started(board: Board, name: str, args: list[str], **changes: Any) -> None:
 
 def test_the_same_commands_give_the_same_with_and_without_a_domain(clean: Board) -> None:
     for rootfs, lines in ((FILES, COMMANDS), (DEBIAN, PYTHON)):
-        done = clean.run(f"echo {shlex.quote(lines)} | {TOOL} same /run/same {rootfs}", 400)
+        done = clean.run(f"echo {shlex.quote(lines.strip())} | {TOOL} same /run/same {rootfs}", 400)
         assert done.status == 0, done.out
         assert done.out.count("same: ") == lines.strip().count("\n") + 1
 

@@ -29,6 +29,7 @@ RDEPENDS:${PN} = "python3-compression \
     python3-io \
     python3-json \
     python3-mmap \
+    python3-resource \
     python3-terminal \
 "
 RRECOMMENDS:${PN} = "hetoci-conf"

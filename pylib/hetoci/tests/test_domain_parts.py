@@ -19,9 +19,9 @@ from hetoci.backends import xen
 from hetoci.config import Config
 from hetoci.domain import planning, program, wire
 from hetoci.domain.ninep import MSIZE, Server
-from hetoci.errors import BundleError, HetociError, XenError
+from hetoci.errors import BundleError, HetociError, PolicyDenied, XenError
 from hetoci.host import Host
-from hetoci.workloads import AcceleratorRequest, DomainWorkload
+from hetoci.workloads import AcceleratorRequest, DomainWorkload, PageRange, VmConfig
 
 ENOENT, EPERM, EBADF, EINVAL, EROFS, EOPNOTSUPP = 2, 1, 9, 22, 30, 95
 
@@ -392,7 +392,25 @@ def test_mounts_become_shares_and_file_systems(tmp_path: Path) -> None:
     assert ("v", "1") in found
 
 
+@pytest.mark.parametrize(
+    ("config", "name"),
+    [
+        ({"hostname": "own", "process": {"args": ["x"], "env": ["HOSTNAME=pod"]}}, "own"),
+        ({"process": {"args": ["x"], "env": ["HOSTNAME=pod"]}}, "pod"),
+        ({"process": {"args": ["x"]}}, os.uname().nodename),
+    ],
+)
+def test_the_hosts_name_is_what_a_container_would_have(
+    config: dict[str, Any], name: str, tmp_path: Path
+) -> None:
+    found = items(program.container(bundles.Bundle(str(tmp_path), config), {}))
+    assert [v for k, v in found if k == "h"] == [name]
+
+
 # plans
+
+
+OPERATOR = Config({"domain-iomem": "0xfffc0000-0xfffc3fff", "domain-irqs": "92-95 99"})
 
 
 def make(tmp_path: Path, workload: DomainWorkload, **config: Any) -> planning.Plan:
@@ -411,7 +429,7 @@ def make(tmp_path: Path, workload: DomainWorkload, **config: Any) -> planning.Pl
         "linux": {"namespaces": [{"type": "network"}]},
     }
     bundle = bundles.Bundle("/bundle", {**base, **config})
-    return planning.make(Host(str(tmp_path)), bundle, Config({}), workload, "hetoci-x")
+    return planning.make(Host(str(tmp_path)), bundle, OPERATOR, workload, "hetoci-x")
 
 
 def test_limits_of_the_container_win_over_the_images_wishes(tmp_path: Path) -> None:
@@ -459,3 +477,41 @@ def test_what_a_domain_cannot_be_is_refused(
 ) -> None:
     with pytest.raises(HetociError, match=words):
         make(tmp_path, workload, **config)
+
+
+def hardware(first: int, count: int, *irqs: int) -> DomainWorkload:
+    """A workload with pages and interrupts of the board, and a kernel of the host."""
+    vm = VmConfig()
+    vm.kernel = "/bundle/rootfs/kernel"
+    vm.iomems = (PageRange(first, count, 0x100),)
+    vm.irqs = irqs
+    return DomainWorkload(vm=vm)
+
+
+def test_hardware_in_the_operators_list_is_assigned_and_claimed(tmp_path: Path) -> None:
+    workload = hardware(0xFFFC2, 2, 92, 99)
+    settings = make(tmp_path, workload).settings
+    assert settings["iomem"] == ["0xfffc2,2@0x100"]
+    assert settings["irqs"] == [92, 99]
+    assert sorted(planning.claims_of(workload)) == [
+        "iomem.0xfffc2",
+        "iomem.0xfffc3",
+        "irq.92",
+        "irq.99",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("workload", "words"),
+    [
+        (hardware(0xFFFC3, 2), "0xfffc3000-0xfffc4fff"),
+        (hardware(0xFFFBF, 2), "0xfffbf000-0xfffc0fff"),
+        (hardware(0xFFFC0, 1, 96), "interrupt 96"),
+        (hardware(0, 1 << 20), "more than 4096 pages"),
+    ],
+)
+def test_hardware_outside_of_the_operators_list_is_refused(
+    tmp_path: Path, workload: DomainWorkload, words: str
+) -> None:
+    with pytest.raises(PolicyDenied, match=words):
+        make(tmp_path, workload)

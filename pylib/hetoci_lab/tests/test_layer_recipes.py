@@ -30,6 +30,7 @@ PACKAGE_OF = {
     "hashlib": "python3-crypt",
     "json": "python3-json",
     "mmap": "python3-mmap",
+    "resource": "python3-resource",
     "socket": "python3-io",
     "tarfile": "python3-compression",
     "tempfile": "python3-io",

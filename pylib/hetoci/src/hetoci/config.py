@@ -33,6 +33,8 @@ DEFAULTS = {
     "domain-kernel": "/usr/lib/hetoci/guest/kernel",
     "domain-ramdisk": "/usr/lib/hetoci/guest/ramdisk",
     "domain-memory": "64M",
+    "domain-iomem": "",
+    "domain-irqs": "",
     "kernel-max-size": "64M",
     "ramdisk-max-size": "256M",
 }
@@ -49,6 +51,8 @@ class Config:
         "bitstream_max_size",
         "cores",
         "delegate",
+        "domain_iomem",
+        "domain_irqs",
         "domain_kernel",
         "domain_memory",
         "domain_ramdisk",
@@ -74,6 +78,8 @@ class Config:
         self.part = merged["part"]
         self.shells = tuple(merged["shells"].split())
         self.bitstream_max_size = _size("bitstream-max-size", merged)
+        self.domain_iomem = _ranges("domain-iomem", merged)
+        self.domain_irqs = _ranges("domain-irqs", merged)
         self.domain_kernel = merged["domain-kernel"]
         self.domain_ramdisk = merged["domain-ramdisk"]
         self.domain_memory = _size("domain-memory", merged)
@@ -95,6 +101,20 @@ def _word(values: dict[str, str], key: str, *words: str) -> str:
             f"{PATH}: {key} = {values[key]} is unknown", hint=f"there are {', '.join(words)}"
         )
     return values[key]
+
+
+def _ranges(key: str, values: dict[str, str]) -> tuple[tuple[int, int], ...]:
+    """`FIRST-LAST` and single numbers, in decimal or with 0x."""
+    found = []
+    for word in values[key].split():
+        first, _, last = word.partition("-")
+        try:
+            found.append((int(first, 0), int(last or first, 0)))
+        except ValueError:
+            raise UsageError(
+                f"{PATH}: {key} = {word} is no range", hint="write for instance 0x1000-0x1fff"
+            ) from None
+    return tuple(found)
 
 
 def _size(key: str, values: dict[str, str]) -> int:

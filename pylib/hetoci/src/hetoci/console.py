@@ -119,13 +119,20 @@ def open_terminal(host: Host, name: str) -> int:
 
     descriptor = host.open(f"/dev/{name}", os.O_RDWR | os.O_NONBLOCK | os.O_NOCTTY)
     try:
-        mode = termios.tcgetattr(descriptor)
-        mode[0] = mode[1] = mode[3] = 0  # iflag, oflag, lflag: bytes pass as they are
-        termios.tcsetattr(descriptor, termios.TCSANOW, mode)
+        make_raw(descriptor)
     except termios.error:
         os.close(descriptor)
         raise
     return descriptor
+
+
+def make_raw(descriptor: int) -> None:
+    """Let bytes pass as they are through the terminal `descriptor`."""
+    import termios
+
+    mode = termios.tcgetattr(descriptor)
+    mode[0] = mode[1] = mode[3] = 0  # iflag, oflag, lflag
+    termios.tcsetattr(descriptor, termios.TCSANOW, mode)
 
 
 def give_terminal(host: Host, socket_path: str) -> None:

@@ -269,6 +269,13 @@ class Host:
         except OSError:
             return
 
+    def raise_file_limit(self) -> None:
+        """Let this process have as many open files as it may (setrlimit(2), RLIMIT_NOFILE)."""
+        import resource
+
+        _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
     def new_network_namespace(self) -> None:
         """Move this process into a new, empty network namespace (unshare(2))."""
         clone_newnet = 0x40000000

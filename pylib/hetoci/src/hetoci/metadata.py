@@ -29,10 +29,8 @@ ARM_CORE = "remoteproc.name"
 #: with a sentence that says so.
 WORKLOADS = ("firmware", "accelerator", "domain")
 
-#: Keys, and `vm` of config.json, that are refused although their workload runs: nothing acts
-#: on them yet.
+#: Keys that are refused although their workload runs: nothing acts on them yet.
 PLANNED: tuple[str, ...] = (
-    "vm",
     "io.hetoci.domain.disk",
     "io.hetoci.domain.console",
     "io.hetoci.domain.on-crash",

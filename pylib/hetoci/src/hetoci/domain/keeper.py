@@ -13,7 +13,7 @@ import select
 import signal
 import time
 
-from .. import state
+from .. import console, state
 from ..backends import xen
 from ..errors import HetociError, XenError
 from ..keeper import FAULT, KILLED, Ended, Job, Keeper
@@ -94,6 +94,7 @@ class DomainKeeper(Keeper):
     def _prepare(self) -> None:
         host, record, plan = self._host, self._record, self._plan
         os.umask(0)
+        host.raise_file_limit()  # the guest's kernel keeps a file open for each name it knows
         lock = host.open(f"{record.directory}/{LOCK}", os.O_RDWR | os.O_CREAT)
         fcntl.flock(lock, fcntl.LOCK_EX)
         if self._job.console_socket:
@@ -134,10 +135,7 @@ class DomainKeeper(Keeper):
 
     def _raw_terminal(self) -> None:
         """The line discipline is the guest's."""
-        import termios
-        import tty
-
-        tty.setraw(0, termios.TCSANOW)
+        console.make_raw(0)
         signal.signal(signal.SIGWINCH, self._note_resize)
 
     def _note_resize(self, _number: int, _frame: object) -> None:

@@ -7,7 +7,9 @@ import os
 
 from .. import bundle as bundles
 from ..backends import xen
-from ..errors import BundleError
+from ..errors import BundleError, PolicyDenied
+from ..host import explain
+from ..model import span
 from . import program
 from .keeper import Plan
 
@@ -25,6 +27,9 @@ _CMDLINE = "console=hvc0 quiet panic=1"
 
 #: Less than this and no kernel boots, MiB.
 _LEAST = 8
+
+#: Most pages of the board's memory that one domain may be given.
+_MOST_PAGES = 4096
 
 #: How long hetoci's kernel may take to its agent, s, if no key says so.
 _BOOT_TIMEOUT = 30.0
@@ -48,7 +53,8 @@ def make(host: Host, bundle: Bundle, settings: Config, workload: DomainWorkload,
         "on_reboot": "preserve",
         "on_crash": "preserve",
     }
-    if workload.kernel:
+    _hardware(host, settings, workload, facts)
+    if workload.kernel or (workload.vm and workload.vm.kernel):
         plan = Plan(name, facts, workload.boot_timeout or 0.0)
         _own_kernel(host, bundle, settings, workload, plan)
         return plan
@@ -74,7 +80,8 @@ def _refuse_what_is_not_there(bundle: Bundle, workload: DomainWorkload) -> None:
     """What a domain would silently do without is refused."""
     spaces = bundle.section("linux", "namespaces")
     kinds = [s.get("type") for s in spaces if isinstance(s, dict)] if spaces else []
-    if not workload.kernel and "network" not in kinds:
+    own = workload.kernel or (workload.vm and workload.vm.kernel)
+    if not own and "network" not in kinds:
         raise BundleError(
             "config.json asks for the host's network, which a domain cannot share",
             hint="run it with a network namespace of its own",
@@ -83,6 +90,8 @@ def _refuse_what_is_not_there(bundle: Bundle, workload: DomainWorkload) -> None:
         raise BundleError("a domain has no user namespace of dom0's", hint="run it without one")
     if workload.accelerators:
         raise BundleError("accelerators cannot be given to domains yet")
+    if workload.vm and workload.vm.disk:
+        raise BundleError("vm.image in config.json: domains have no disks yet")
 
 
 def _memory(bundle: Bundle, workload: DomainWorkload, settings: Config) -> int:
@@ -106,26 +115,91 @@ def _vcpus(bundle: Bundle, workload: DomainWorkload) -> int:
     return workload.vcpus or 1
 
 
+# hardware
+
+
+def _hardware(
+    host: Host,
+    settings: Config,
+    workload: DomainWorkload,
+    facts: dict[str, str | int | Sequence[str | int]],
+) -> None:
+    """What vm.hwConfig assigns, if the operator lists it. Raises PolicyDenied with every reason."""
+    vm = workload.vm
+    if vm is None:
+        return
+    reasons = []
+    if sum(pages.count for pages in vm.iomems) > _MOST_PAGES:
+        reasons.append(f"more than {_MOST_PAGES} pages of memory")
+    for pages in vm.iomems:
+        first, end = pages.first << 12, (pages.first + pages.count) << 12
+        if not any(low <= first and end - 1 <= high for low, high in settings.domain_iomem):
+            reasons.append(f"memory {span(first, end)} is not in the operator's domain-iomem")
+    for irq in vm.irqs:
+        if not any(low <= irq <= high for low, high in settings.domain_irqs):
+            reasons.append(f"interrupt {irq} is not in the operator's domain-irqs")
+    if reasons:
+        raise PolicyDenied("hardware that the domain may not have", reasons)
+    if vm.iomems:
+        facts["iomem"] = [f"{p.first:#x},{p.count:x}@{p.guest:#x}" for p in vm.iomems]
+    if vm.irqs:
+        facts["irqs"] = list(vm.irqs)
+    if vm.dtdevs:
+        facts["dtdev"] = list(vm.dtdevs)
+    if vm.device_tree:
+        _of_host(host, vm.device_tree, "vm.hwConfig.deviceTree")
+        facts["device_tree"] = host.path(vm.device_tree)
+
+
+def claims_of(workload: DomainWorkload) -> list[str]:
+    """Keys of the claims on what the domain gets of the board, one a page and interrupt."""
+    vm = workload.vm
+    if vm is None:
+        return []
+    pages = {page for p in vm.iomems for page in range(p.first, p.first + p.count)}
+    return [f"iomem.{page:#x}" for page in pages] + [f"irq.{irq}" for irq in set(vm.irqs)]
+
+
 # the image's own kernel
 
 
 def _own_kernel(
     host: Host, bundle: Bundle, settings: Config, workload: DomainWorkload, plan: Plan
 ) -> None:
-    kernel = _read(host, bundle, workload, workload.kernel, settings.kernel_max_size, "kernel")
-    if not any(kernel[at : at + len(magic)] == magic for at, magic in _MAGIC):
-        raise BundleError(
-            f"{workload.kernel} in the image is no kernel that Xen loads",
-            hint="an arm64 Image, a zImage, or one of them packed with gzip is",
-        )
-    plan.files["kernel"] = kernel
-    if workload.ramdisk:
+    vm = workload.vm
+    if vm and vm.kernel:
+        _check_kernel(_of_host(host, vm.kernel, "vm.kernel.path"), vm.kernel)
+        plan.settings["kernel"] = host.path(vm.kernel)
+    else:
+        kernel = _read(host, bundle, workload, workload.kernel, settings.kernel_max_size, "kernel")
+        _check_kernel(kernel, f"{workload.kernel} in the image")
+        plan.files["kernel"] = kernel
+    if vm and vm.ramdisk:
+        _of_host(host, vm.ramdisk, "vm.kernel.initrd")
+        plan.settings["ramdisk"] = host.path(vm.ramdisk)
+    elif workload.ramdisk:
         plan.files["ramdisk"] = _read(
             host, bundle, workload, workload.ramdisk, settings.ramdisk_max_size, "ramdisk"
         )
     if workload.cmdline:
         plan.settings["cmdline"] = workload.cmdline
     xen.configuration(plan.settings)  # what xl cannot be told is refused before anything changes
+
+
+def _check_kernel(head: bytes, where: str) -> None:
+    if not any(head[at : at + len(magic)] == magic for at, magic in _MAGIC):
+        raise BundleError(
+            f"{where} is no kernel that Xen loads",
+            hint="an arm64 Image, a zImage, or one of them packed with gzip is",
+        )
+
+
+def _of_host(host: Host, path: str, member: str) -> bytes:
+    """The beginning of a file of the host that `vm` names."""
+    try:
+        return host.read(path, 4096)
+    except OSError as error:
+        raise BundleError(f"{member} in config.json: {path}: {explain(error)}") from error
 
 
 def _read(

@@ -153,9 +153,10 @@ def container(bundle: Bundle, shares: dict[str, tuple[str, bool]]) -> bytes:
     spec = bundle.section("process")
     items = _process(spec if isinstance(spec, dict) else {})
     items += _mounts(bundle, shares)
-    for key, value in (("h", bundle.section("hostname")), ("d", bundle.section("domainname"))):
-        if isinstance(value, str) and value:
-            items.append((key, value))
+    items.append(("h", _hostname(bundle)))
+    domain = bundle.section("domainname")
+    if isinstance(domain, str) and domain:
+        items.append(("d", domain))
     if bundle.section("root", "readonly") is True:
         items.append(("o", "1"))
     settings = bundle.section("linux", "sysctl")
@@ -164,6 +165,18 @@ def container(bundle: Bundle, shares: dict[str, tuple[str, bool]]) -> bytes:
     if shares:
         items.append(("v", "1"))
     return _pack(items)
+
+
+def _hostname(bundle: Bundle) -> str:
+    """The container's; in a pod, whose containers have none in config.json, what the engine puts
+    into their environment; else dom0's, as without a domain."""
+    name = bundle.section("hostname")
+    if isinstance(name, str) and name:
+        return name
+    for word in bundle.section("process", "env") or ():
+        if isinstance(word, str) and word.startswith("HOSTNAME=") and len(word) > 9:
+            return word[9:]
+    return os.uname().nodename
 
 
 def surroundings() -> bytes:

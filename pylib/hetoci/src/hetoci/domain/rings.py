@@ -90,13 +90,13 @@ class Ring:
                 raise XenError(f"domain {domain} offers a ring of order {order}")
             count = 1 << order
             self._data = _map(device, domain, list(self._words[_REFS : _REFS + count]))
+            self.port = events.bind(domain, port)
         except OSError as error:
             raise XenError(f"a ring of domain {domain} cannot be mapped: {error}") from error
         finally:
             os.close(device)
         self._half = count * _PAGE // 2
         self._events = events
-        self.port = events.bind(domain, port)
         self._queue = bytearray()
 
     def close(self) -> None:

@@ -8,13 +8,14 @@ import os
 import signal
 import time
 
-from .. import cgroup, execute, keeper, state
+from .. import cgroup, claims, execute, keeper, state
 from ..backends import xen
 from ..domain import keeper as domain_keeper
 from ..domain import planning
 from ..domain.store import Store
 from ..errors import BundleError, HetociError, StateError, TeardownError, XenError
 from ..host import explain
+from ..model import Holder
 from . import kept
 from .create import container_id
 
@@ -72,15 +73,28 @@ def _create(
     facts = {
         "kind": workload.kind,
         "domain": name,
-        "ownKernel": bool(workload.kernel),
+        "ownKernel": plan.items is None,
         "memory": plan.settings["memory"],
         "vcpus": plan.settings["vcpus"],
         "stopMethod": workload.stop_method,
         "stopTimeout": workload.stop_timeout,
     }
-    return execute.build(
-        request, facts, domain_keeper.DomainKeeper, plan, (), lambda: xen.destroy(host, name)
+    pid, start = os.getpid(), host.start_time(os.getpid()) or ""
+    claimed = claims.acquire_all(
+        host, planning.claims_of(workload), Holder(container, line.root, pid, start)
     )
+    try:
+        return execute.build(
+            request,
+            facts,
+            domain_keeper.DomainKeeper,
+            plan,
+            claimed,
+            lambda: xen.destroy(host, name),
+        )
+    finally:
+        for claim in claimed:
+            claim.release()
 
 
 def plan_of(
@@ -88,7 +102,8 @@ def plan_of(
 ) -> tuple[dict[str, Any], str]:
     """What create and start would do: for `plan --json`, and in words."""
     plan = planning.make(host, bundle, settings, workload, xen.PREFIX + "plan")
-    kernel = workload.kernel or settings.domain_kernel
+    own = workload.kernel or (workload.vm.kernel if workload.vm else "")
+    kernel = own or settings.domain_kernel
     steps = [
         {
             "op": "build",
@@ -97,7 +112,7 @@ def plan_of(
             "memory": int(str(plan.settings["memory"])) << 20,
             "vcpus": plan.settings["vcpus"],
         },
-        {"op": "start", "device": "domain", "program": "" if workload.kernel else "the image's"},
+        {"op": "start", "device": "domain", "program": "the image's" if plan.items else ""},
     ]
     words = f"a Xen domain with {plan.settings['memory']} MiB and the kernel {kernel}\n"
     if plan.items is not None:

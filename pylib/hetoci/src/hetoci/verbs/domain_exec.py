@@ -160,11 +160,8 @@ class StandIn:
         self._copy_size()
 
     def _take_terminal(self) -> None:
-        import termios
-        import tty
-
         console.give_terminal(self._host, self._socket or "")
-        tty.setraw(0, termios.TCSANOW)
+        console.make_raw(0)
 
     def _catch_signals(self) -> None:
         self._wake, writing = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)

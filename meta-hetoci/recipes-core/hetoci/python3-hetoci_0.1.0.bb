@@ -30,6 +30,5 @@ RDEPENDS:${PN} = "python3-compression \
     python3-json \
     python3-mmap \
     python3-resource \
-    python3-terminal \
 "
 RRECOMMENDS:${PN} = "hetoci-conf"

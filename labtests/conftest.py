@@ -303,7 +303,7 @@ class MustRun:
 
 def short_name(nodeid: str) -> str:
     """Return file::function of a test."""
-    return nodeid.rsplit("/", 1)[-1].split("[")[0]
+    return nodeid.split("[")[0].rsplit("/", 1)[-1]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -5,14 +5,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 
 import pytest
 
 from hetoci_lab import build, places
 from hetoci_lab.errors import BOARD_LOST
-from hetoci_lab.session import READY
 from hetoci_lab.virtual_bench import ENVIRONMENT, Bench
 
 NAME = "vboard-1"
@@ -35,14 +33,14 @@ def run_and_lose(bench: Bench, lose: Callable[[], None]) -> str:
         text=True,
     )
     try:
-        console = bench.folder / f"{NAME}-uart0.log"
-        deadline = time.monotonic() + 240
-        while READY.encode() not in console.read_bytes() and time.monotonic() < deadline:
-            assert child.poll() is None, child.communicate()[0]
-            time.sleep(0.5)
-        time.sleep(5)
+        assert child.stdout is not None
+        said = ""
+        while "test_remoteproc.py ." not in said:  # the board is up, a test has passed
+            piece = child.stdout.read(1)
+            assert piece, said
+            said += piece
         lose()
-        said = child.communicate(timeout=240)[0]
+        said += child.communicate(timeout=240)[0]
     finally:
         child.kill()
         child.wait()

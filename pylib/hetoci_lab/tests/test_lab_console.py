@@ -52,6 +52,10 @@ def test_what_is_no_message_comes_through(text: bytes) -> None:
     assert KernelTalk.LINE.sub(b"", quiet([text])) == KernelTalk.LINE.sub(b"", expected)
 
 
+def test_lines_end_the_same_under_xen() -> None:
+    assert quiet([b"word\r", b"\r\nnext\r\r\n"]) == b"word\r\nnext\r\n"
+
+
 def test_a_bracket_alone_is_held_back_only_until_somebody_gives_up_waiting() -> None:
     talk = KernelTalk()
     assert talk.feed(b"a list [") == b"a list "

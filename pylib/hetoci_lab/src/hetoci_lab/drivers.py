@@ -113,8 +113,10 @@ class KernelTalk:
     """
 
     LINE = re.compile(rb"(?:\[ {0,4}\d+\.\d{6}\] |\(XEN\) )[^\n]*\n")
+    ENDS = re.compile(rb"\r\r+\n")
+    """Under Xen a line ends so: its console adds a carriage return to the tty's."""
     BEGUN = re.compile(
-        rb"(?:\[(?: {0,4}\d*(?:\.\d{0,6}\]?)?)?(?: [^\n]*)?|\((?:X(?:E(?:N[^\n]*)?)?)?)$"
+        rb"(?:\[(?: {0,4}\d*(?:\.\d{0,6}\]?)?)?(?: [^\n]*)?|\((?:X(?:E(?:N[^\n]*)?)?)?|\r+)$"
     )
 
     def __init__(self) -> None:
@@ -122,7 +124,8 @@ class KernelTalk:
 
     def feed(self, data: bytes) -> bytes:
         """Return what is left of `data` and of what was held back."""
-        text = self.LINE.sub(b"", self._held + data)
+        text = self.ENDS.sub(b"\r\n", self._held + data)
+        text = self.LINE.sub(b"", text)
         begun = self.BEGUN.search(text)
         at = begun.start() if begun else len(text)
         self._held = text[at:]

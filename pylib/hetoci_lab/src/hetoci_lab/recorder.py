@@ -109,7 +109,8 @@ class Recorder:
         if report.when == "call" or not report.passed:
             self.data["tests"].append(
                 {
-                    "id": report.nodeid.rsplit("/", 1)[-1],
+                    "id": Path(report.nodeid.partition("::")[0]).name
+                    + "".join(report.nodeid.partition("::")[1:]),
                     "outcome": report.outcome if report.when == "call" else _early(report),
                     "start": report.start,
                     "stop": report.stop,

@@ -46,6 +46,8 @@ class Board:
         self._ssh = ssh
         self.driver = driver
         self._lost = lost
+        #: What the kernel had to say until then, from errors up.
+        self.boot_errors = self.run("dmesg --level=emerg,alert,crit,err").out
 
     def run(self, command: str, timeout: float = 60) -> Result:
         """Run a shell command; never raises for its exit status.

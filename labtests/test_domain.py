@@ -12,7 +12,7 @@ import pytest
 
 from conftest import RUNTIME, Board
 
-pytestmark = [pytest.mark.lg_feature("xen"), pytest.mark.lg_feature("containers")]
+pytestmark = [pytest.mark.lg_feature("domains"), pytest.mark.lg_feature("containers")]
 
 TOOL = "python3 /run/domain.py"
 FILES = "/var/lib/containers/domain"

@@ -9,7 +9,7 @@ import pytest
 from conftest import Board
 from hetoci_lab import run
 
-pytestmark = pytest.mark.lg_feature("xen")
+pytestmark = pytest.mark.lg_feature("domains")
 
 IMAGE = "/usr/share/hetoci/images/rtos-jitter.oci.tar"
 KERNEL = "/run/rtos/rtos.bin"

@@ -31,7 +31,7 @@ shell: ## A board of your own: console here, ssh beside (VARIANT=xen or linux).
 	@python=$(PYTHON)
 	"$$python" -m hetoci_lab.cli shell --variant "$(or $(VARIANT),xen)"
 
-test: check unit board-test lab-test  ## Everything: lints, unit tests, all tests on the board.
+test: check unit board-test  ## Everything: lints, unit tests, the tests on the board.
 
 check: ## Lints and types.
 	@python=$(PYTHON)

@@ -319,6 +319,7 @@ def pytest_configure(config: pytest.Config) -> None:
     from labgrid.pytestplugin.hooks import LABGRID_ENV_KEY
 
     config.addinivalue_line("markers", "smoke: part of the short run at a place and in LAVA")
+    config.addinivalue_line("markers", "fresh: needs a board on which nothing has run yet")
     env = config.stash.get(LABGRID_ENV_KEY, None)
     if env is None:
         return
@@ -333,7 +334,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Without an environment there is no board: say so once instead of failing in fixtures."""
+    """Without an environment there is no board: say so once instead of failing in fixtures.
+
+    Tests marked `fresh` need the board as it was switched on, and so come first.
+    """
+    items.sort(key=lambda item: item.get_closest_marker("fresh") is None)
     from labgrid.pytestplugin.hooks import LABGRID_ENV_KEY
 
     boards = any("board" in getattr(item, "fixturenames", ()) for item in items)

@@ -56,8 +56,10 @@ def timed(*words: str) -> float:
 def rootfs(image: str, place: Path) -> Path:
     """Unpack an image that came with the board, by containerd."""
     call("ctr", "image", "import", f"{IMAGES}/{image}.oci.tar")
-    place.mkdir(parents=True)
-    call("ctr", "image", "mount", f"localhost/{image}:latest", str(place))
+    mounted = place.with_name(f"{place.name}.mounted")
+    mounted.mkdir(parents=True)
+    call("ctr", "image", "mount", f"localhost/{image}:latest", str(mounted))
+    shutil.copytree(mounted, place, symlinks=True)  # the delegate makes mount points in it
     return place
 
 

@@ -36,15 +36,13 @@ def tell(name: str, unit: str, value: float) -> None:
 
 
 def call(*words: str) -> None:
-    done = subprocess.run(
-        words,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        check=False,
-    )
-    if done.returncode:
-        sys.exit(f"{' '.join(words)}: {done.stderr.decode()}")
+    null = subprocess.DEVNULL
+    # A pipe would not end before the container does, which inherits it.
+    with Path("/run/bench.err").open("w+") as errors:
+        done = subprocess.run(words, stdin=null, stdout=null, stderr=errors, check=False)
+        if done.returncode:
+            errors.seek(0)
+            sys.exit(f"{' '.join(words)}: {errors.read()}")
 
 
 def timed(*words: str) -> float:

@@ -69,7 +69,7 @@ def node_of(host: Host, device: str) -> DesignNode:
     count = 0
     if lines:
         controller = tree.interrupt_parent(path)
-        width = (tree.cells(controller, "#interrupt-cells") or (1,))[0] if controller else 1
+        width = tree.interrupt_cells(controller)
         count = len(lines) // width
     return DesignNode(
         node.rpartition("/")[2],

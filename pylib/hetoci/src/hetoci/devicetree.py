@@ -160,6 +160,10 @@ class LiveTree:
                 return self.node(found[0]) if found else None
             path = path.rpartition("/")[0]
 
+    def interrupt_cells(self, controller: str | None) -> int:
+        """Cells of one interrupt of `controller`; 1 where there is none or it does not say."""
+        return (self.cells(controller, "#interrupt-cells") or (1,))[0] if controller else 1
+
     def clocks(self, path: str) -> list[tuple[str, tuple[int, ...]]]:
         """(provider's path, arguments) of each clock of `path`; what leads nowhere ends it."""
         words = self.cells(path, "clocks")

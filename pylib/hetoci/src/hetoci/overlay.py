@@ -10,6 +10,7 @@ dt-object-internal.txt (`__fixups__`, `__local_fixups__`).
 from __future__ import annotations
 
 from . import fdt
+from .devicetree import number
 from .errors import BundleError
 from .metadata import matches
 
@@ -254,21 +255,14 @@ def _addresses(overlay: Overlay, path: str, fabric: Fabric, tree: LiveTree) -> l
     allowed = [*fabric.windows, *fabric.memory]
     reasons = []
     for at in range(0, len(words), width):
-        first = _number(words[at : at + address_cells])
-        size = _number(words[at + address_cells : at + width])
+        first = number(words[at : at + address_cells])
+        size = number(words[at + address_cells : at + width])
         if not size or not any(window.holds(first, size) for window in allowed):
             right = ", ".join(str(window) for window in allowed) or "nothing"
             reasons.append(
                 f"reg 0x{first:x} with 0x{size:x} bytes lies outside of {fabric.name} ({right})"
             )
     return reasons
-
-
-def _number(words: Sequence[int]) -> int:
-    value = 0
-    for word in words:
-        value = value << 32 | word
-    return value
 
 
 def _interrupts(overlay: Overlay, path: str, fabric: Fabric, tree: LiveTree) -> list[str]:

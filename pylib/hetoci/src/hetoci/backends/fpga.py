@@ -145,7 +145,7 @@ def _windows(host: Host, tree: devicetree.LiveTree, fabric: Fabric, node: str) -
     lines = tree.cells(fabric.place, "interrupts")
     if lines:
         controller = tree.interrupt_parent(fabric.place)
-        width = (tree.cells(controller, "#interrupt-cells") or (1,))[0] if controller else 1
+        width = tree.interrupt_cells(controller)
         fabric.interrupts = tuple(lines[at : at + width] for at in range(0, len(lines), width))
 
 

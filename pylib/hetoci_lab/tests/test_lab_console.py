@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hetoci_lab.drivers import KernelTalk
-from hetoci_lab.listen import Listener
+from hetoci_lab.listen import Listener, Reader
 from hetoci_lab.serial_line import SerialLine
 
 PROMPT = b"\r\nroot@vboard:~# "
@@ -134,3 +134,20 @@ def test_a_listener_writes_down_a_port_until_it_goes_away(tmp_path: Path) -> Non
         there.close()
         listener.close()
     assert (tmp_path / "uart1").read_bytes() == b"EL3: up\r\n"
+
+
+def test_a_board_that_speaks_letter_by_letter_never_waits_for_a_reader() -> None:
+    board, ours = socket.socketpair()
+    with ours:
+        reader = Reader(ours)
+        with pytest.raises(TimeoutError):
+            reader.read(1, 0.01)
+        with board:
+            board.settimeout(5)
+            for _ in range(5000):
+                board.sendall(b"x")
+        assert reader.read(1000, 5) == b"x" * 1000
+        rest = 4000
+        while rest:
+            rest -= len(reader.read(rest, 5))
+        assert reader.read(1, 5) == b""

@@ -17,6 +17,7 @@ from labgrid.resource import NetworkSerialPort, NetworkService
 from pexpect import TIMEOUT
 
 from hetoci_lab import build, qemu, strategy
+from hetoci_lab.listen import PIECE, Reader
 from hetoci_lab.machine import Machine
 
 __all__ = ["JobService", "KernelTalk", "QuietConsoleDriver", "VirtualBoardDriver", "strategy"]
@@ -44,6 +45,7 @@ class VirtualBoardDriver(QEMUDriver):  # type: ignore[misc]  # labgrid is untype
     variant: str = attr.ib(default="xen", validator=attr.validators.in_(qemu.VARIANTS))
     status: int
     _child: Any
+    _clientsocket: Any
 
     def on_activate(self) -> None:
         self.board = Machine(build.board_folder(), self.variant)
@@ -72,6 +74,7 @@ class VirtualBoardDriver(QEMUDriver):  # type: ignore[misc]  # labgrid is untype
             return
         self.board.fresh_disk()
         super().on()
+        self._console = Reader(self._clientsocket)
         qemu.calm_real_time_cores(self._child.pid)
 
     def off(self) -> None:
@@ -85,6 +88,12 @@ class VirtualBoardDriver(QEMUDriver):  # type: ignore[misc]  # labgrid is untype
     def get(self) -> bool:
         """Return whether the board has power; a board that switched itself off has none."""
         return bool(self.status) and self._child.poll() is None
+
+    def _read(self, size: int = 1, timeout: float = 10, max_size: int | None = None) -> bytes:
+        try:
+            return self._console.read(min(max_size or PIECE, PIECE), timeout)
+        except TimeoutError:
+            raise TIMEOUT(f"The console said nothing for {timeout:.2f} s.") from None
 
     def wait_off(self, timeout: float) -> int:
         """Wait until the board has switched itself off; return QEMU's exit status."""

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""A board's second console, written down beside a run that does not look at it."""
+"""A board's consoles, read beside a run that does not look at them."""
 
+import socket
 import threading
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,50 @@ class Listener:
                     log.write(line.read(max(1, min(PIECE, line.in_waiting))))
         except (OSError, serial.SerialException):
             return
+
+
+class Reader:
+    """Takes what a connected socket says at once and keeps it until `read`, until its end.
+
+    QEMU's processors stand still while nobody takes what a serial port says. A Unix socket holds
+    a few hundred characters that came one at a time: each counts as much as a page's header.
+    """
+
+    def __init__(self, line: socket.socket) -> None:
+        self._line = line.dup()
+        self._line.setblocking(True)
+        self._kept = bytearray()
+        self._ended = False
+        self._change = threading.Condition()
+        threading.Thread(target=self._run, daemon=True).start()
+
+    def read(self, size: int, timeout: float) -> bytes:
+        """Return at most `size` bytes, waiting `timeout` seconds for the first.
+
+        Empty after the end of the line. Raises TimeoutError.
+        """
+        with self._change:
+            if not self._change.wait_for(lambda: self._kept or self._ended, timeout):
+                raise TimeoutError
+            data = bytes(self._kept[:size])
+            del self._kept[:size]
+            return data
+
+    def _run(self) -> None:
+        with self._line:
+            while data := self._receive():
+                with self._change:
+                    self._kept += data
+                    self._change.notify_all()
+        with self._change:
+            self._ended = True
+            self._change.notify_all()
+
+    def _receive(self) -> bytes:
+        try:
+            return self._line.recv(PIECE)
+        except OSError:
+            return b""
 
 
 def exported_port(target: Any, name: str) -> Any | None:

@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .ONESHELL:
-.PHONY: help setup build demo shell test check unit check-layer board-test domain-test board-test-packages lab-test clean
+.PHONY: help setup build demo shell test check unit check-layer board-test board-test-packages lab-test clean
 
 export PYTHONPATH := $(CURDIR)/pylib/hetoci_lab/src:$(CURDIR)/pylib/hetoci/src
 export PYTHONDONTWRITEBYTECODE := 1
@@ -58,12 +58,6 @@ board-test:  ## Tests on the virtual board, Linux alone and under Xen.
 		"$$python" -m pytest labtests --lg-env "labtests/env/$$env.yaml" --lg-log build/log \
 			--junitxml "build/report/$$env.xml"
 	done
-
-domain-test: ## Containers as Xen domains, RTOS guests (apart: docs/domains.md, Known faults).
-	@python=$(PYTHON)
-	"$$python" -m hetoci_lab.cli build
-	"$$python" -m pytest labtests --lg-env labtests/env/vboard-domains.yaml --lg-log build/log \
-		--junitxml build/report/vboard-domains.xml
 
 lab-test: ## The smoke scenarios at a place of a virtual bench, and in a LAVA job; a lost board.
 	@python=$(PYTHON)

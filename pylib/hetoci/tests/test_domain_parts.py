@@ -515,3 +515,15 @@ def test_hardware_outside_of_the_operators_list_is_refused(
 ) -> None:
     with pytest.raises(PolicyDenied, match=words):
         make(tmp_path, workload)
+
+
+@pytest.mark.parametrize(
+    ("state", "shut", "dying"),
+    [("-b----", False, False), ("---s--", True, False), ("--p--d", False, True)],
+)
+def test_a_domain_that_was_destroyed_while_pages_are_mapped_is_known_as_dying(
+    state: str, shut: bool, dying: bool
+) -> None:
+    uuid = "6865746f-6369-8000-8695-84f544148a65"
+    found = xen.Listed(["(null)", "1", "0", "1", state, "0.6", uuid, "-", "-"])
+    assert (found.shut, found.dying) == (shut, dying)

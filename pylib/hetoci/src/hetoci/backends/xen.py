@@ -145,15 +145,17 @@ def _is_place(part: str) -> bool:
 
 
 class Listed:
-    """A line of `xl list -v`: reason is a SHUTDOWN_ number once the domain has shut down."""
+    """A line of `xl list -v`: reason is a SHUTDOWN_ number once the domain has shut down. One that
+    is dying was destroyed, and stays listed while somebody has pages of it mapped, as we may."""
 
-    __slots__ = ("id", "memory", "name", "reason", "shut", "uuid")
+    __slots__ = ("dying", "id", "memory", "name", "reason", "shut", "uuid")
 
     def __init__(self, fields: Sequence[str]) -> None:
         self.name, number, memory, _vcpus, state, _time, self.uuid, reason = fields[:8]
         self.id = int(number)
         self.memory = int(memory)
         self.shut = "s" in state[:4]
+        self.dying = "d" in state[5:]
         self.reason = int(reason) if reason.isdecimal() else POWEROFF
 
 

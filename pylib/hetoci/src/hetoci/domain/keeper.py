@@ -285,7 +285,7 @@ class DomainKeeper(Keeper):
 
     def _check_domain(self) -> None:
         """Some domain has ended: is it ours?"""
-        found = [d for d in xen.listed(self._host) if d.id == self._domain]
+        found = [d for d in xen.listed(self._host) if d.id == self._domain and not d.dying]
         if found and not found[0].shut:
             return
         if self._serial is not None:

@@ -225,6 +225,17 @@ def test_what_json_writes_is_read(value: object, indent: int | None) -> None:
     assert fastjson.loads(" \n" + json.dumps(value, indent=indent) + "\t ") == value
 
 
+@given(json_values, st.booleans())
+def test_what_is_written_is_what_json_writes(value: object, sort_keys: bool) -> None:
+    assert fastjson.dumps(value, sort_keys=sort_keys) == json.dumps(value, sort_keys=sort_keys)
+
+
+@pytest.mark.parametrize("value", [{"a": object()}, [float("nan")]])
+def test_what_json_has_not_is_not_written(value: object) -> None:
+    with pytest.raises((TypeError, ValueError), match=r"JSON"):
+        fastjson.dumps(value)
+
+
 @given(st.text())
 def test_what_is_refused_is_what_json_refuses(text: str) -> None:
     try:
@@ -237,8 +248,10 @@ def test_what_is_refused_is_what_json_refuses(text: str) -> None:
         assert fastjson.loads(text) == expected
 
 
-def test_without_the_c_scanner_the_result_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_c_modules_the_result_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fastjson, "_scanner", lambda _unique: None)
+    monkeypatch.setattr(fastjson, "_encoder", lambda _sort_keys: None)
+    assert fastjson.dumps({"b": "\x00", "a": [1, 2.5]}) == json.dumps({"b": "\x00", "a": [1, 2.5]})
     assert fastjson.loads('{"a": [1, 2]}') == {"a": [1, 2]}
     with pytest.raises(ValueError, match="NaN is not JSON"):
         fastjson.loads("NaN")

@@ -363,7 +363,7 @@ def test_the_holder_of_a_port_is_named(host: CardHost) -> None:
     prepare(host, gbs(), slot="dfl-port.2")
     wanted = AcceleratorRequest("sum", "/a.gbs", partial=True, slot="dfl-port.2")
     with pytest.raises(DeviceBusy, match=r"0000-86-00\.0-port0 is held by container c"):
-        accelerate.place(host, "/image", Config({}), [wanted])
+        accelerate.place(host, "/image", Config({}), [wanted], inventory.fabrics(host))
 
 
 def test_the_backend_has_the_whole_protocol() -> None:

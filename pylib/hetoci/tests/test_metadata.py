@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from fnmatch import fnmatchcase
 from typing import Any
 
 import pytest
@@ -626,3 +627,8 @@ def test_lists_are_read_as_written(name: str, data: st.DataObject) -> None:
 def test_what_is_accepted_can_be_converted(name: str, text: str) -> None:
     if table.TYPES[name].objection(text) is None:
         table.TYPES[name].convert(text)
+
+
+@given(st.text("ab.*", max_size=8), st.text("ab.*?", max_size=8))
+def test_names_fit_globs_as_fnmatch_says(name: str, glob: str) -> None:
+    assert metadata.matches(name, (glob,)) == fnmatchcase(name, glob)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import struct
 import subprocess
@@ -15,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conftest import Board
-from hetoci import cgroup, claims, config, console, devicetree, errors, host, shim
+from hetoci import cgroup, claims, config, console, devicetree, digest, errors, host, shim
 from hetoci.model import Holder
 from hetoci.verbs.show import table
 
@@ -355,3 +356,19 @@ def test_every_error_is_one_of_ours() -> None:
     for name, kind in vars(errors).items():
         if isinstance(kind, type) and issubclass(kind, Exception):
             assert issubclass(kind, errors.HetociError), name
+
+
+# digests
+
+
+@pytest.mark.parametrize("size", [0, 1, (1 << 20) - 1, (1 << 20) + 1])
+@pytest.mark.parametrize("own", [True, False])
+def test_digests_are_those_of_hashlib(
+    size: int, own: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not own:
+        monkeypatch.setattr(digest, "_own", lambda: None)
+    data = b"x" * size
+    expected = hashlib.sha256(data).hexdigest()
+    assert digest.name(data) == f"sha256:{expected}"
+    assert digest.sha256(data[:7], memoryview(data)[7:]).hex() == expected

@@ -38,8 +38,8 @@ PACKAGE_OF = {
     "tty": "python3-terminal",
 }
 CORE = {
-    "__future__", "_thread", "collections", "contextlib", "errno", "fnmatch", "os", "platform",
-    "re", "select", "shutil", "signal", "stat", "struct", "subprocess", "sys", "time",
+    "__future__", "_signal", "_thread", "collections", "contextlib", "errno", "fnmatch", "os",
+    "platform", "re", "select", "shutil", "signal", "stat", "struct", "subprocess", "sys", "time",
     "traceback", "types", "typing", "zlib",
 }  # fmt: skip
 

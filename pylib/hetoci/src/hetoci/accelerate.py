@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 
-from . import assign, backends, bitstream, claims, inventory, overlay, shells
+from . import assign, backends, bitstream, claims, digest, inventory, overlay, shells
 from .bundle import exists_inside, read_inside
 from .devicetree import LiveTree
 from .errors import (
@@ -49,10 +49,10 @@ class Content:
 
     __slots__ = ("bitstream_digest", "bitstream_path", "main_nodes", "programming")
 
-    def __init__(self, programming: Programming, path: str, digest: str) -> None:
+    def __init__(self, programming: Programming, path: str, bitstream_digest: str) -> None:
         self.programming = programming
         self.bitstream_path = path
-        self.bitstream_digest = digest
+        self.bitstream_digest = bitstream_digest
         self.main_nodes: tuple[str, ...] = ()
 
 
@@ -94,26 +94,27 @@ class Images:
 
     def read(self, path: str, limit: int, digests: Sequence[str]) -> tuple[bytes, str]:
         """The file and its digest. Raises BundleError, also for a digest that is not listed."""
-        import hashlib
-
         data = read_inside(self.host, self.rootfs, path, limit)
-        digest = "sha256:" + hashlib.sha256(data).hexdigest()
-        if digests and digest not in digests:
+        found = digest.name(data)
+        if digests and found not in digests:
             raise BundleError(
-                f"{path} has the digest {digest}, which is not among those of the metadata"
+                f"{path} has the digest {found}, which is not among those of the metadata"
             )
-        return data, digest
+        return data, found
 
 
 def place(
-    host: Host, rootfs: str, settings: Config, requests: Sequence[AcceleratorRequest]
+    host: Host,
+    rootfs: str,
+    settings: Config,
+    requests: Sequence[AcceleratorRequest],
+    fabrics: Sequence[Fabric],
 ) -> tuple[Placement, dict[str, Content]]:
-    """Where each of `requests` goes now, and its content, checked. Changes nothing.
+    """Where each of `requests` goes among `fabrics`, and its content, checked. Changes nothing.
 
     Raises DeviceNotFound, DeviceBusy, PolicyDenied with all reasons, BundleError.
     """
     images = Images(host, rootfs, settings)
-    fabrics = inventory.fabrics(host, settings.part)
     placement = assign.place(requests, fabrics, images.has, settings.slots)
     reasons: list[str] = []
     contents = {}
@@ -135,10 +136,11 @@ def _content(images: Images, request: AcceleratorRequest, fabric: Fabric) -> Con
     overlay_path = assign.expand(request.overlay, fabric) or ""
     reasons: list[str] = []
     data = blob = b""
-    digest = ""
+    bitstream_digest = ""
     main_nodes: Sequence[str] = request.nodes
     try:
-        data, digest = images.read(path, images.settings.bitstream_max_size, request.digests)
+        limit = images.settings.bitstream_max_size
+        data, bitstream_digest = images.read(path, limit, request.digests)
         reasons += [f"bitstream {path}: {fault}" for fault in _header(data, request, fabric)]
     except BundleError as error:
         reasons.append(str(error))
@@ -152,7 +154,7 @@ def _content(images: Images, request: AcceleratorRequest, fabric: Fabric) -> Con
     if reasons:
         raise PolicyDenied("", reasons)
     programming = Programming(data, blob, partial=request.partial, encrypted=request.encrypted)
-    content = Content(programming, path, digest)
+    content = Content(programming, path, bitstream_digest)
     content.main_nodes = tuple(main_nodes)
     return content
 
@@ -224,9 +226,9 @@ def prepare(
     only the logic is programmed. Raises HetociError; then nothing is claimed and nothing of it
     is left.
     """
-    shells.ensure(host, settings, requests, holder)
+    fabrics = shells.ensure(host, settings, requests, holder)
     others = [endpoint.key for endpoint in endpoints]
-    placement, contents, taken = _claim(host, rootfs, settings, requests, holder, others)
+    placement, contents, taken = _claim(host, rootfs, settings, requests, holder, others, fabrics)
     held = [facts(fabric) for fabric in placement.chosen.values()]
     held += [endpoint.facts() for endpoint in endpoints]
     try:
@@ -266,11 +268,14 @@ def _claim(
     requests: Sequence[AcceleratorRequest],
     holder: Holder,
     others: Sequence[str],
+    fabrics: Sequence[Fabric],
 ) -> tuple[Placement, dict[str, Content], list[Claim]]:
     """Place and claim, with the claims `others`, all in one order (rule C2); once more if
-    another container was quicker (rule C3)."""
+    another container was quicker (rule C3). fabrics: as they have just been seen."""
     for last in (False, True):
-        placement, contents = place(host, rootfs, settings, requests)
+        if last:
+            fabrics = inventory.fabrics(host, settings.part)
+        placement, contents = place(host, rootfs, settings, requests, fabrics)
         keys = {key for fabric in placement.chosen.values() for key in _keys(host, fabric)}
         try:
             taken = claims.acquire_all(host, [*keys, *others], holder)
@@ -294,8 +299,13 @@ def _keys(host: Host, fabric: Fabric) -> list[str]:
 
 
 def _unchanged(host: Host, settings: Config, placement: Placement) -> bool:
-    now = {fabric.place: fabric for fabric in inventory.fabrics(host, settings.part)}
-    for fabric in placement.chosen.values():
+    chosen = placement.chosen.values()
+    now = {
+        fabric.place: fabric
+        for name in {fabric.backend for fabric in chosen}
+        for fabric in backends.load(host, name).discover(host, settings.part)
+    }
+    for fabric in chosen:
         found = now.get(fabric.place)
         if found is None or found.shell != fabric.shell:
             return False

@@ -11,6 +11,8 @@ the logic itself checks them.
 
 from __future__ import annotations
 
+from .digest import sha256
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -68,10 +70,7 @@ def _vbit(data: bytes) -> Header:
     if length != len(data):
         header.faults.append(f"its header says {length} bytes, it has {len(data)}")
         return header
-    import hashlib
-
-    digest = hashlib.sha256(data[:32] + bytes(32) + data[64:]).digest()
-    if digest != data[32:64]:
+    if sha256(data[:32], bytes(32), memoryview(data)[64:]) != data[32:64]:
         header.faults.append("the checksum in its header is not that of its content")
     return header
 

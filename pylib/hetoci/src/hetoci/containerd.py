@@ -191,9 +191,9 @@ def _chain(image: dict[str, Any]) -> str:
         if not chain:
             chain = str(layer)
             continue
-        from hashlib import sha256
+        from . import digest
 
-        chain = "sha256:" + sha256(f"{chain} {layer}".encode()).hexdigest()
+        chain = digest.name(f"{chain} {layer}".encode())
     return chain
 
 

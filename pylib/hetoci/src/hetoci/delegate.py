@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 
 from .errors import DelegateError
-from .host import explain
+from .host import RUN, explain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,6 +19,9 @@ NAMES = ("crun", "runc")
 #: Searched in this order, not PATH: the engine's environment must not choose the runtime,
 #: and the shim's PATH leads `runc` to us.
 DIRECTORIES = ("/usr/local/bin", "/usr/local/sbin", "/usr/bin", "/usr/sbin", "/bin", "/sbin")
+
+#: Which one the last create of a plain container had, for the launcher (bin/hetoci.in).
+NOTE = f"{RUN}/delegate"
 
 
 def find(host: Host) -> str:
@@ -51,6 +54,19 @@ def _usable(host: Host, path: str) -> bool:
     return os.access(host.path(path), os.X_OK) and not host.resolve(path).endswith("/hetoci")
 
 
+def note(host: Host) -> None:
+    """Have the launcher know the delegate, so that calls about plain containers need not come
+    here. Without effect where that is not possible: they come here then."""
+    path = find(host)
+    if host.text(NOTE) == path:
+        return
+    try:
+        host.make_directory(RUN)
+        host.put(NOTE, f"{path}\n".encode(), 0o644)
+    except OSError:
+        return
+
+
 def replace_us(host: Host, argv: Sequence[str]) -> int:
     """Become the delegate with the words `argv`. Returns only by raising DelegateError."""
     path = find(host)
@@ -64,7 +80,8 @@ def run(host: Host, argv: Sequence[str]) -> int:
     """Run the delegate with `argv` and our own standard streams and inheritable descriptors,
     and wait for it; its exit code (128 + N for signal N). SIGTERM and SIGINT meanwhile are
     passed on to it."""
-    import signal
+    # `signal` itself makes enumerations of these numbers, which takes time.
+    from _signal import SIGINT, SIGTERM, signal  # type: ignore[import-not-found]
 
     path = find(host)
     try:
@@ -72,14 +89,14 @@ def run(host: Host, argv: Sequence[str]) -> int:
     except OSError as error:
         raise DelegateError(f"cannot run {path}: {explain(error)}") from error
     former = {
-        number: signal.signal(number, lambda got, _frame: os.kill(child, got))
-        for number in (signal.SIGTERM, signal.SIGINT)
+        number: signal(number, lambda got, _frame: os.kill(child, got))
+        for number in (SIGTERM, SIGINT)
     }
     try:
         code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     finally:
         for number, handler in former.items():
-            signal.signal(number, handler)
+            signal(number, handler)
     return code if code >= 0 else 128 - code
 
 

@@ -114,12 +114,22 @@ def number(words: tuple[int, ...]) -> int:
 
 def by_phandle(host: Host, phandle: int, below: str) -> str | None:
     """The node with `phandle` among the descendants of `below`, None if there is none. The
-    nearest ones are looked at first: what is referred to mostly lies high in the tree."""
+    nearest ones are looked at first: what is referred to mostly lies high in the tree.
+
+    What was seen on the way is remembered, and looked at again before it is believed: overlays
+    come and go."""
+    seen: dict[int, str] = host.memory.setdefault("phandles", {})
+    node = seen.get(phandle, "")
+    if node.startswith(f"{below}/") and cells(host, node, "phandle") == (phandle,):
+        return node
     level = [below]
     for _ in range(_MAX_DEPTH):
         level = [f"{node}/{name}" for node in level for name in host.subdirectories(node)]
         for node in level:
-            if cells(host, node, "phandle") == (phandle,):
+            found = cells(host, node, "phandle")
+            if len(found) == 1:
+                seen[found[0]] = node
+            if found == (phandle,):
                 return node
     return None
 

@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: MIT
-"""Reading JSON without the import of `json` (which pulls in `re` and `enum`).
+"""JSON without the import of `json` (which pulls in `re` and `enum`).
 
 `create` of a plain container parses config.json and nothing else, so the import would
 double the time hetoci adds to it (docs/decisions/0102-start-up-time.md). CPython's C
-scanner is the very one `json.loads` uses; where it is missing, `json` itself serves.
+scanner and encoder are the very ones that `json` uses; where they are missing, `json` serves.
 """
 
 from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from typing import Any
 
 _WHITESPACE = " \t\n\r"
@@ -79,3 +79,29 @@ def loads(text: str, *, unique: bool = False) -> Any:
     if rest:
         raise ValueError(f"extra data at character {len(text) - len(rest)}")
     return value
+
+
+def _encoder(sort_keys: bool) -> Callable[[Any, int], Sequence[str]] | None:
+    try:
+        from _json import encode_basestring_ascii, make_encoder
+    except ImportError:
+        return None
+    encoder: Callable[[Any, int], Sequence[str]] = make_encoder(
+        None, _not_json, encode_basestring_ascii, None, ": ", ", ", sort_keys, False, False
+    )
+    return encoder
+
+
+def _not_json(value: object) -> Any:
+    raise TypeError(f"{type(value).__name__} is no type of JSON")
+
+
+def dumps(value: Any, *, sort_keys: bool = False) -> str:
+    """`value` as JSON on one line, in ASCII. Raises TypeError or ValueError for what JSON
+    has not."""
+    encode = _encoder(sort_keys)
+    if encode is None:
+        from json import dumps as json_dumps
+
+        return json_dumps(value, sort_keys=sort_keys, allow_nan=False)
+    return "".join(encode(value, 0))

@@ -45,7 +45,7 @@ def run(phase: str, hooks: Sequence[dict[str, Any]], state: dict[str, Any]) -> N
     """
     if not hooks:
         return
-    from json import dumps
+    from .fastjson import dumps
 
     text = dumps(state).encode()
     for hook in hooks:

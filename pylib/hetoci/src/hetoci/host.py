@@ -13,6 +13,7 @@ import os
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Any
 
 #: Where the state of everything that hetoci holds lies; lost at reboot, as the holds are.
 RUN = "/run/hetoci"
@@ -41,6 +42,8 @@ class Host:
 
     def __init__(self, root: str = "/") -> None:
         self._prefix = root.rstrip("/")
+        #: What modules found out and need not look up again while this process lives.
+        self.memory: dict[object, Any] = {}
 
     # paths and files
 
@@ -314,9 +317,9 @@ def quote_component(text: str) -> str:
     name = text.replace("%", "%25").replace("/", "%2F")
     if len(name) <= 200:
         return name
-    import hashlib
+    from . import digest
 
-    return "sha256-" + hashlib.sha256(text.encode()).hexdigest()
+    return "sha256-" + digest.sha256(text.encode()).hex()
 
 
 def join_sentences(parts: Sequence[str]) -> str:

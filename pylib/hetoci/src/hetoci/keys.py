@@ -2,14 +2,12 @@
 """The keys of the image extension: their names, types and bounds.
 
 The tables say what docs/spec/schema/metadata.schema.json says, in the same words; a test
-compares them. Imported only for containers that have keys: patterns need `re`, which is slow
-to import.
+compares them. Imported only for containers that have keys.
 """
 
 from __future__ import annotations
 
-import re
-
+from . import grammar
 from .metadata import ARM_CORE, PLATFORM, PREFIX, SPEC, WORKLOAD
 from .workloads import ClockRate
 
@@ -18,15 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any
 
-_DIGEST = "sha256:[0-9a-f]{64}"
-_ID = "[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
-_COMPATIBLE = "[A-Za-z0-9]([A-Za-z0-9,._+/-]{0,126}[A-Za-z0-9])?"
-_NODE = "[A-Za-z][A-Za-z0-9._+-]{0,30}"
-_SERVICE = "[A-Za-z0-9._:-]{1,31}"
-_RATE = r"[0-9]{1,12}(\.[0-9]{1,9})?[kMG]?"
-_RATES = f"{_RATE}(-{_RATE})?"
-_CLOCK = f"[A-Za-z][A-Za-z0-9._-]{{0,30}}={_RATES}"
-_NO_DOTS = r"(?!(.*/)?\.\.(/|$))"
+    from .grammar import Check
 
 _BYTES = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 _HERTZ = {"": 0, "k": 3, "M": 6, "G": 9}
@@ -36,19 +26,19 @@ _TOLERANCE = 100
 
 
 class Type:
-    """What values of one type look like. pattern: of the whole value; right: what would be
+    """What values of one type look like. fits: whether a text is one; right: what would be
     right, for messages; convert: from a value that fits to what workloads hold."""
 
-    __slots__ = ("convert", "pattern", "right")
+    __slots__ = ("convert", "fits", "right")
 
-    def __init__(self, pattern: str, right: str, convert: Callable[[str], Any]) -> None:
-        self.pattern = pattern
+    def __init__(self, fits: Check, right: str, convert: Callable[[str], Any]) -> None:
+        self.fits = fits
         self.right = right
         self.convert = convert
 
     def objection(self, text: str) -> str | None:
         """What is wrong with `text`, None if nothing is."""
-        if re.fullmatch(self.pattern, text):
+        if self.fits(text):
             return None
         return f"is {short(text)}, right would be {self.right}"
 
@@ -76,7 +66,7 @@ class Choice(Type):
     __slots__ = ("words",)
 
     def __init__(self, *words: str) -> None:
-        super().__init__("|".join(words), "", str)
+        super().__init__(grammar.one_of(*words), "", str)
         self.words = words
 
     def objection(self, text: str) -> str | None:
@@ -135,100 +125,97 @@ def _version(text: str) -> tuple[int, int]:
     return int(major), int(minor)
 
 
-def _list_of(word: str, most: int, comma: str = " *, *") -> str:
-    return f"{word}({comma}{word}){{0,{most - 1}}}"
-
-
 TYPES: dict[str, Type] = {
     "version": Type(
-        r"(0|[1-9][0-9]{0,3})\.(0|[1-9][0-9]{0,3})",
+        grammar.version,
         "two numbers with a point between, such as 1.0",
         _version,
     ),
     "path": Type(
-        f"{_NO_DOTS}.+",
+        grammar.path,
         "a path in the image, not empty and without '..', such as /firmware/echo.elf",
         _path,
     ),
     "template": Type(
-        _NO_DOTS + r"([^{}]|\{(slot|shell|part)\})+",
+        grammar.template,
         "a path in the image without '..', in which {slot}, {shell} and {part} may stand,"
         " such as /accelerator/hash-{slot}.bit.bin",
         _path,
     ),
-    "digest": Type(_DIGEST, "sha256: and 64 lower-case hexadecimal digits", str),
+    "digest": Type(grammar.digest, "sha256: and 64 lower-case hexadecimal digits", str),
     "digests": Type(
-        _list_of(_DIGEST, 32),
+        grammar.list_of(grammar.digest, 32),
         "up to 32 times sha256: and 64 lower-case hexadecimal digits, with commas between",
         _words,
     ),
     "glob": Type(
-        ".{1,255}", "a name, or a pattern with * ? and [...], of at most 255 characters", str
+        grammar.up_to(255),
+        "a name, or a pattern with * ? and [...], of at most 255 characters",
+        str,
     ),
     "consoles": Type(
-        " *((trace|rpmsg-tty) *(, *(trace|rpmsg-tty) *)?)?",
+        grammar.consoles,
         "trace, rpmsg-tty, both with a comma between, or nothing",
         _words,
     ),
     "seconds": Type(
-        r"(?=[0-9.]*[1-9])(0|[1-9][0-9]{0,2}|[12][0-9]{3}|3[0-5][0-9]{2})(\.[0-9]{1,3})?s?"
-        "|3600s?",
+        grammar.seconds,
         "seconds above 0 and up to 3600, such as 2.5 or 10s",
         _seconds,
     ),
     "clocks": Clocks(
-        f"{_RATES}|{_list_of(_CLOCK, 16)}",
+        grammar.clocks,
         "rates or ranges of rates in Hz, each after a clock's name and '=' if there are"
         " several, such as 125M or aclk=100M-125M,bclk=33.333M",
         _clocks,
     ),
     "size": Type(
-        "[1-9][0-9]{0,11}[KMG]?",
+        grammar.size,
         "bytes, or a number with K, M or G (powers of 1024), such as 64M",
         _size,
     ),
-    "vcpus": Type("[1-9][0-9]?|1[01][0-9]|12[0-8]", "a whole number from 1 to 128", int),
+    "vcpus": Type(grammar.vcpus, "a whole number from 1 to 128", int),
     "ids": Type(
-        _list_of(_ID, 16),
+        grammar.list_of(grammar.identifier, 16),
         "identifiers of letters, digits and . _ -, with commas between, such as 0x0e70c093,xck26",
         _words,
     ),
     "compatibles": Type(
-        _list_of(_COMPATIBLE, 16, " +"),
+        grammar.compatibles,
         "compatible strings of a device tree with blanks between, such as"
         " xlnx,zynqmp-zcu102 xlnx,zynqmp",
         lambda text: tuple(text.split()),
     ),
     "flags": Type(
-        "((partial|encrypted)( *, *(partial|encrypted))?)?",
+        grammar.list_of(grammar.one_of("partial", "encrypted"), 2, empty=True),
         "partial, encrypted, both with a comma between, or nothing",
         _words,
     ),
     "nodes": Type(
-        _list_of(_NODE, 8),
+        grammar.list_of(grammar.node, 8),
         "up to 8 device-tree node names without their unit address, with commas between,"
         " such as sha256,dma",
         _words,
     ),
     "service": Type(
-        _SERVICE,
+        grammar.service,
         "an RPMsg channel name of at most 31 letters, digits and . _ : -, such as rpmsg-raw",
         str,
     ),
     "services": Type(
-        f"({_list_of(_SERVICE, 16)})?",
+        grammar.list_of(grammar.service, 16, empty=True),
         "RPMsg channel names with commas between, or nothing, such as rpmsg-raw,rpmsg-tty",
         _words,
     ),
-    "cmdline": Type("[ -~]{0,2047}", "at most 2047 printable ASCII characters", str),
+    "cmdline": Type(grammar.command_line, "at most 2047 printable ASCII characters", str),
     "workload": Choice("firmware", "accelerator", "domain"),
     "guest console": Choice("pv", "vuart"),
     "stop method": Choice("shutdown", "destroy"),
     "crash": Choice("destroy", "coredump"),
     # Of aliases only.
-    "model": Type(".{1,255}", "the device tree's model, of at most 255 characters", str),
+    "model": Type(grammar.up_to(255), "the device tree's model, of at most 255 characters", str),
     "mebibytes": Type(
-        "[1-9][0-9]{0,8}", "a whole number of MiB above 0", lambda text: int(text) << 20
+        grammar.whole(9), "a whole number of MiB above 0", lambda text: int(text) << 20
     ),
 }
 
@@ -312,8 +299,6 @@ VARIABLES = {
     "RUNX_RAMDISK": Alias("io.hetoci.domain.ramdisk", when="domain"),
 }
 
-_NAME = re.compile("[a-z]([a-z0-9-]{0,14}[a-z0-9])?")
-
 
 def device_of(key: str) -> tuple[str, str, str] | None:
     """(kind, name, rest) of a key about a device, whether or not name and rest are good."""
@@ -335,7 +320,7 @@ def type_of(key: str) -> str | None:
     found = KEYS.get(key)
     if found is None:
         device = device_of(key)
-        if device is not None and _NAME.fullmatch(device[1]):
+        if device is not None and grammar.device_name(device[1]):
             found = DEVICE_KEYS[device[0]].get(device[2])
     return found
 
@@ -355,7 +340,7 @@ def nearest(key: str) -> str:
     """The key of ours that is most like `key`: the share of neighbouring letters that both
     have, which stays cheap for hundreds of long keys."""
     device = device_of(key)
-    name = device[1] if device and _NAME.fullmatch(device[1]) else "<name>"
+    name = device[1] if device and grammar.device_name(device[1]) else "<name>"
     candidates = [
         *KEYS,
         *(f"{PREFIX}{kind}.{name}.{rest}" for kind, rests in DEVICE_KEYS.items() for rest in rests),

@@ -129,8 +129,9 @@ def _region(host: Host, shell: Shell, fabrics: Sequence[Fabric]) -> Fabric | Non
 
 def ensure(
     host: Host, settings: Config, requests: Sequence[AcceleratorRequest], holder: Holder
-) -> None:
-    """Load the shell that `requests` need, if the operator has one and it is not there yet.
+) -> list[Fabric]:
+    """Load the shell that `requests` need, if the operator has one and it is not there yet;
+    the board's regions and slots as they are then.
 
     Raises PolicyDenied or DeviceBusy if the region is in use, FpgaError if it does not load.
     """
@@ -139,14 +140,14 @@ def ensure(
         fabrics = inventory.fabrics(host, settings.part)
         try:
             found = needed(host, settings, requests, fabrics)
-            if found is not None:
-                _load(host, settings, requests, holder, *found)
+            if found is None:
+                return fabrics
+            _load(host, settings, requests, holder, *found)
+            return inventory.fabrics(host, settings.part)
         except (DeviceBusy, PolicyDenied):
             if time.monotonic() > deadline or not _being_loaded(host, fabrics):
                 raise
             time.sleep(_POLL)
-        else:
-            return
 
 
 def _being_loaded(host: Host, fabrics: Sequence[Fabric]) -> bool:

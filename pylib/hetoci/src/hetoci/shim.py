@@ -89,11 +89,10 @@ def bring_image(flags: Mapping[str, str]) -> None:
 
 
 def _write(found: dict[str, object]) -> None:
-    from json import dumps
-
+    from .fastjson import dumps
     from .host import Host
 
-    Host().put(f"{os.getcwd()}/{IMAGE_FILE}", dumps(found, indent=2).encode())
+    Host().put(f"{os.getcwd()}/{IMAGE_FILE}", dumps(found).encode())
 
 
 def log(message: str) -> None:

@@ -86,9 +86,9 @@ class Record:
 
     def save(self) -> None:
         """Write the record; readers see the old one or the new one."""
-        from json import dumps
+        from . import fastjson
 
-        text = dumps(self.data, indent=1, sort_keys=True)
+        text = fastjson.dumps(self.data, sort_keys=True)
         self.host.put(f"{self.directory}/{RECORD}", text.encode())
 
     def remove(self) -> None:

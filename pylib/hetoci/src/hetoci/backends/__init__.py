@@ -85,7 +85,10 @@ def _module(name: str) -> ModuleType:
 def _entry_points(host: Host) -> dict[str, str]:
     """name -> module, of all distributions on our path (packaging.python.org, "Entry points
     specification"). importlib.metadata reads the same files, after 30 ms of imports."""
-    found: dict[str, str] = {}
+    known: dict[str, str] | None = host.memory.get(GROUP)
+    if known is not None:
+        return known
+    found = host.memory[GROUP] = {}
     for directory in sys.path:
         for name in host.listing(directory) if directory.startswith("/") else ():
             if name.endswith((".dist-info", ".egg-info")):

@@ -51,9 +51,9 @@ def program(host: Host) -> str:
 
 def domain_name(root: str, container: str) -> str:
     """The name of a container's domain, the same each time it is asked for."""
-    import hashlib
+    from .. import digest
 
-    return PREFIX + hashlib.sha256(f"{root}\0{container}".encode()).hexdigest()[:16]
+    return PREFIX + digest.sha256(f"{root}\0{container}".encode()).hex()[:16]
 
 
 def domain_uuid(name: str) -> str:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 
 from .. import bundle as bundles
+from .. import digest
 from ..backends import xen
 from ..errors import BundleError, PolicyDenied
 from ..host import explain
@@ -213,9 +214,7 @@ def _read(
             hint=f"set io.hetoci.domain.{key} to a path in the image",
         ) from None
     if workload.digests:
-        import hashlib
-
-        actual = "sha256:" + hashlib.sha256(data).hexdigest()
+        actual = digest.name(data)
         if actual not in workload.digests:
             raise BundleError(
                 f"{path} has the digest {actual}, which is none of the metadata's"

@@ -16,6 +16,7 @@ from .. import (
     delegate,
     describe,
     endpoints,
+    fastjson,
     inject,
     inventory,
     shells,
@@ -40,6 +41,9 @@ if TYPE_CHECKING:
     from ..state import Record
     from ..workloads import AcceleratorWorkload
 
+#: In the record's directory, where the engine asks for no file with the container's pid.
+_PID_FILE = "pid"
+
 
 # create and run
 
@@ -51,7 +55,7 @@ def create(
     record, taken = _prepare(host, line, bundle, settings, workload)
     code = 1
     try:
-        code = delegate.run(host, with_bundle(line, f"{record.directory}/bundle"))
+        code = delegate.run(host, _delegates_words(line, record))
         host.checkpoint("create:delegated")
         if code == 0:
             _hand_over(host, line, record, taken)
@@ -70,7 +74,7 @@ def run(
     record, taken = _prepare(host, line, bundle, settings, workload)
     detach, code = line.flag("detach", "d"), 1
     try:
-        code = delegate.run(host, with_bundle(line, f"{record.directory}/bundle"))
+        code = delegate.run(host, _delegates_words(line, record))
         if code == 0 and detach:
             _hand_over(host, line, record, taken)
             return 0
@@ -140,15 +144,23 @@ def _write_bundle(
     host: Host, bundle: Bundle, record: Record, prepared: list[Prepared], found: list[Found]
 ) -> None:
     """The delegate's bundle: config.json with the devices, and their description."""
-    from json import dumps
-
     devices, description = describe.all_of(prepared, found)
     where = f"{record.directory}/devices.json"
     config = inject.edited(bundle, devices, where)
-    host.put(where, (dumps(description, indent=2) + "\n").encode(), 0o444)
+    host.put(where, (fastjson.dumps(description) + "\n").encode(), 0o444)
     host.make_directory(f"{record.directory}/bundle")
-    host.put(f"{record.directory}/bundle/config.json", dumps(config).encode())
+    host.put(f"{record.directory}/bundle/config.json", fastjson.dumps(config).encode())
     host.checkpoint("create:bundle")
+
+
+def _delegates_words(line: CommandLine, record: Record) -> list[str]:
+    """The words of create or run for the delegate: our bundle, and a file for the pid unless the
+    engine wants one, which saves asking for it."""
+    words = with_bundle(line, f"{record.directory}/bundle")
+    if line.value("pid-file") is None:
+        at = line.verb_at + 1
+        words[at:at] = ["--pid-file", f"{record.directory}/{_PID_FILE}"]
+    return words
 
 
 def _hand_over(host: Host, line: CommandLine, record: Record, taken: list[Claim]) -> None:
@@ -170,8 +182,7 @@ def _hand_over(host: Host, line: CommandLine, record: Record, taken: list[Claim]
 
 
 def _container_pid(host: Host, line: CommandLine, record: Record) -> int:
-    path = line.value("pid-file")
-    text = host.text(path) if path else None
+    text = host.text(line.value("pid-file") or f"{record.directory}/{_PID_FILE}")
     if text and text.isdecimal():
         return int(text)
     found = _delegates_state(host, record)
@@ -187,11 +198,9 @@ def _container_pid(host: Host, line: CommandLine, record: Record) -> int:
 
 def _delegates_state(host: Host, record: Record) -> dict[str, Any]:
     """What the delegate says of the container; {} if it knows none."""
-    from json import loads
-
     code, text = delegate.ask(host, [*_root(record), "state", record.id])
     try:
-        found = loads(text) if code == 0 else {}
+        found = fastjson.loads(text.decode()) if code == 0 else {}
     except ValueError:
         found = {}
     return found if isinstance(found, dict) else {}
@@ -221,10 +230,8 @@ def show_state(host: Host, line: CommandLine) -> int:
     found = _delegates_state(host, record)
     if not found:
         return delegate.replace_us(host, line.argv)
-    from json import dumps
-
     found["bundle"] = record.data["bundle"]
-    sys.stdout.write(dumps(found, indent=2) + "\n")
+    sys.stdout.write(fastjson.dumps(found) + "\n")
     return 0
 
 
@@ -287,7 +294,7 @@ def plan_of(
     fabrics = inventory.fabrics(host, settings.part)
     load = shells.needed(host, settings, requests, fabrics)
     if load is None:
-        placement, _ = accelerate.place(host, _rootfs(bundle), settings, requests)
+        placement, _ = accelerate.place(host, _rootfs(bundle), settings, requests, fabrics)
         devices = placement.to_json()
         steps = placement.steps()
     else:

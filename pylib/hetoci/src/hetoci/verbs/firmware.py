@@ -6,7 +6,7 @@ from __future__ import annotations
 import signal
 
 from .. import bundle as bundles
-from .. import cgroup, execute, inventory, keeper, metadata, plan, state
+from .. import cgroup, digest, execute, inventory, keeper, metadata, plan, state
 from ..backends import remoteproc
 from ..errors import BundleError, HetociError, StateError
 from . import kept
@@ -111,9 +111,7 @@ def _read_firmware(host: Host, bundle: Bundle, workload: FirmwareWorkload, limit
             hint=f"set {metadata.FIRMWARE} to the ELF file's path in the image",
         ) from None
     if workload.digest:
-        import hashlib
-
-        actual = "sha256:" + hashlib.sha256(image).hexdigest()
+        actual = digest.name(image)
         if actual != workload.digest:
             raise BundleError(
                 f"firmware {workload.path} has the digest {actual}, the metadata says"

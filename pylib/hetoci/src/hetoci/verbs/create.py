@@ -29,6 +29,7 @@ def create(host: Host, line: CommandLine) -> int:
     """`create [options] ID`."""
     bundle, settings, workload = _look(host, line)
     if workload is None:
+        delegate.note(host)
         return delegate.replace_us(host, line.argv)
     code: int = verbs.load(workload.kind).create(host, line, bundle, settings, workload)
     return code
@@ -38,6 +39,7 @@ def run(host: Host, line: CommandLine) -> int:
     """`run [options] ID`: create, start, wait, delete; with --detach only the first two."""
     bundle, settings, workload = _look(host, line)
     if workload is None:
+        delegate.note(host)
         return delegate.replace_us(host, line.argv)
     code: int = verbs.load(workload.kind).run(host, line, bundle, settings, workload)
     return code

@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .ONESHELL:
-.PHONY: help setup build demo shell test check unit check-layer board-test board-test-packages lab-test clean
+.PHONY: help setup build demo shell test bench check unit check-layer board-test board-test-packages lab-test clean
 
 export PYTHONPATH := $(CURDIR)/pylib/hetoci_lab/src:$(CURDIR)/pylib/hetoci/src
 export PYTHONDONTWRITEBYTECODE := 1
@@ -71,6 +71,11 @@ lab-test: ## The smoke scenarios at a place of a virtual bench, and in a LAVA jo
 		"$$python" -m hetoci_lab.cli lava run vboard --scenario smoke
 	fi
 	"$$python" -m hetoci_lab.cli report build/runs --out build/report/runs.html
+
+bench: ## What hetoci costs: ratios to the delegate alone and to the bare kernel (docs/runtime.md).
+	@python=$(PYTHON)
+	mkdir -p build/report
+	"$$python" -m hetoci_lab.cli bench runtime --variant linux --json build/report/bench.json
 
 board-test-packages: ## The same with the packages that bitbake made (PACKAGES=its deploy folder).
 	@python=$(PYTHON)

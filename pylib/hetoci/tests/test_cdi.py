@@ -1,19 +1,26 @@
 # SPDX-License-Identifier: MIT
-"""CDI devices as requests for slots and cores."""
+"""CDI devices: requests for slots and cores, and what is there already."""
 
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import signal
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import accelerator as make
 from conftest import Board
 from hetoci import cdi, config
 from hetoci.bundle import Bundle
-from hetoci.errors import MetadataError
+from hetoci.errors import MetadataError, UsageError
 from hetoci.host import Host
+from plboard import PlBoard, running, valid
 
 SUM = "io.hetoci.accelerator.sum"
 HASH = "io.hetoci.accelerator.hash"
@@ -93,3 +100,133 @@ def test_what_does_not_go_together_is_refused(
 ) -> None:
     with pytest.raises(MetadataError, match=sentence):
         cdi.as_keys(asked, user, IMAGE)
+
+
+# what is there already
+
+ENDPOINTS = {"io.hetoci.workload": "firmware", "io.hetoci.firmware.endpoints": "rpmsg-raw,other"}
+SPEC = "var/run/cdi/hetoci.io-endpoint-r5f_0.json"
+
+
+def channel(board: Board, service: str, minor: int | None = None) -> None:
+    """Announce a service of the firmware on core 0; with `minor`, a driver has bound it."""
+    name = f"virtio0.{service}.-1.1024"
+    device = board.root / f"sys/devices/platform/remoteproc0/virtio0/{name}"
+    device.mkdir(parents=True)
+    (device / "name").write_text(f"{service}\n")
+    (device / "dst").write_text("0x400\n")
+    (board.root / f"sys/bus/rpmsg/devices/{name}").symlink_to(device)
+    if minor is not None:
+        bound = device / f"rpmsg/rpmsg{minor}"
+        bound.mkdir(parents=True)
+        (bound / "dev").write_text(f"242:{minor}\n")
+        (bound / "uevent").write_text(f"DEVNAME=rpmsg{minor}\n")
+        (board.root / "sys/class/rpmsg").mkdir(exist_ok=True)
+        (bound / "subsystem").symlink_to(board.root / "sys/class/rpmsg")
+
+
+def within(seconds: float, true: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + seconds
+    while not true():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def description(board: Board, device: Any, kind: str) -> Any:
+    """The only entry of the description that a CDI device mounts."""
+    (mount,) = device["containerEdits"]["mounts"]
+    assert mount["containerPath"] == f"/run/hetoci/devices.d/{kind}-{device['name']}.json"
+    text = json.loads((board.root / mount["hostPath"][1:]).read_text())
+    valid(text, "devices")
+    (entry,) = text["devices"]
+    return entry
+
+
+def test_a_service_that_others_may_use_is_a_device_while_the_firmware_runs(board: Board) -> None:
+    board.running("fw", annotations=ENDPOINTS)
+    channel(board, "rpmsg-raw", 3)
+    channel(board, "other")  # no driver has made a device of it
+    channel(board, "private", 4)
+    spec = board.root / SPEC
+    assert within(10, spec.exists)
+    value = json.loads(spec.read_text())
+    assert value["kind"] == "hetoci.io/endpoint"
+    (device,) = value["devices"]
+    assert device["name"] == "r5f_0.rpmsg-raw"
+    assert device["containerEdits"]["deviceNodes"] == [
+        {
+            "path": "/dev/hetoci/r5f_0.rpmsg-raw",
+            "type": "c",
+            "major": 242,
+            "minor": 3,
+            "permissions": "rw",
+        }
+    ]
+    entry = description(board, device, "endpoint")
+    assert (entry["service"], entry["core"]) == ("rpmsg-raw", "r5f_0")
+    shutil.rmtree(board.root / "sys/bus/rpmsg/devices")
+    board.ok("kill", "fw", "KILL")
+    board.exit_code("fw")
+    assert not spec.exists()
+
+
+def test_a_service_goes_with_a_firmware_whose_keeper_was_killed(board: Board) -> None:
+    pid = board.running("fw", annotations=ENDPOINTS)
+    channel(board, "rpmsg-raw", 3)
+    spec = board.root / SPEC
+    assert within(10, spec.exists)
+    os.kill(pid, signal.SIGKILL)
+    board.exit_code("fw")
+    board.ok("delete", "fw")
+    assert not spec.exists()
+    assert list((board.root / "run/hetoci/cdi/endpoint-r5f_0").iterdir()) == []
+
+
+def test_the_console_of_the_firmware_is_nobody_elses(board: Board) -> None:
+    both = {**ENDPOINTS, "io.hetoci.firmware.endpoints": "rpmsg-tty,rpmsg-raw"}
+    board.running("fw", annotations=both)
+    channel(board, "rpmsg-tty", 5)
+    channel(board, "rpmsg-raw", 3)
+    assert within(10, (board.root / SPEC).exists)
+    names = cdi.refresh_endpoints(board.host, "remoteproc0", "r5f_0")
+    assert names == ["hetoci.io/endpoint=r5f_0.rpmsg-raw"]
+
+
+def programmed(pl: PlBoard, slot: int) -> None:
+    """Program a slot as an operator does, without hetoci."""
+    pl.fpga.mkdir("theirs")
+    (pl.root / f"lib/firmware/sha256-slot{slot}.bit.bin").write_bytes(make.bitstream(slot))
+    pl.fpga.close("theirs", make.slot_overlay(slot))
+
+
+def test_what_the_operator_programmed_is_a_device_by_its_name(pl: PlBoard) -> None:
+    pl.settings("prepared = hash=slot1 gone=slot2 nowhere=slot9\n")
+    programmed(pl, 1)
+    pl.ok("reap")
+    value = json.loads((pl.root / "var/run/cdi/hetoci.io-accelerator.json").read_text())
+    (device,) = value["devices"]
+    assert device["name"] == "hash"
+    (node,) = device["containerEdits"]["deviceNodes"]
+    assert (node["path"], node["permissions"]) == ("/dev/hetoci/hash", "rw")
+    entry = description(pl, device, "accelerator")
+    assert (entry["slot"], entry["nodes"][0]["class"]) == ("slot1", "uio")
+    assert "bitstream" not in entry
+    pl.settings("")
+    pl.ok("reap")
+    assert not (pl.root / "var/run/cdi/hetoci.io-accelerator.json").exists()
+
+
+def test_what_a_container_has_is_not_offered(pl: PlBoard) -> None:
+    pl.settings("prepared = hash=slot0\n")
+    running(pl, "c")
+    pl.ok("reap")
+    assert pl.slots() == {"slot0": "c"}
+    assert not (pl.root / "var/run/cdi/hetoci.io-accelerator.json").exists()
+
+
+@pytest.mark.parametrize("value", ["hash", "hash=", "=slot1", "Hash=slot1", "a=slot1 b"])
+def test_a_prepared_accelerator_needs_a_name_and_a_place(value: str) -> None:
+    with pytest.raises(UsageError, match=r"prepared = .* is no name with a slot; write for inst"):
+        config.parse(f"prepared = {value}\n")

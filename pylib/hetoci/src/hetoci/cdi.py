@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""CDI: asking for a slot or a core by `--device` (docs/spec/devices.md, 6).
+"""CDI: asking for a device by `--device` (docs/spec/devices.md, 6).
 
 A slot cannot be put into a container before it is programmed, so the CDI device is a request:
-a mount of a file that describes it. `refresh` writes specifications and files, `requests` finds
+a mount of a file that describes it. What is there already (`offers`) is a device node and a mount
+of its description. `refresh` writes specifications and files, `requests` finds
 them in config.json. Container Device Interface Specification 1.1.0; version 0.5.0 has all that
 is used here.
 """
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from .bundle import Bundle
     from .config import Config
     from .host import Host
+    from .offers import Offer
 
 #: Where engines look for specifications of devices that come and go.
 SPECS = "/var/run/cdi"
@@ -29,6 +31,9 @@ VERSION = "0.5.0"
 #: Where the files lie that the mounts of requests bind, by kind.
 FILES = f"{RUN}/cdi"
 TARGETS = "/run/hetoci/requests"
+
+#: Where a container finds the descriptions of what it got by CDI, a file each.
+DESCRIPTIONS = "/run/hetoci/devices.d"
 KINDS = ("core", "slot")
 
 _NAME = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
@@ -40,15 +45,16 @@ _NAME = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ012345678
 def refresh(host: Host, settings: Config) -> list[str]:
     """Bring specifications and files up to date; the names of all CDI devices.
 
-    What is free now does not matter: a request for a device that is taken is refused with its
-    holder's name.
+    Which slots and cores are free now does not matter: a request for one that is taken is
+    refused with its holder's name.
     """
-    from . import inventory
+    from . import inventory, offers
     from .fabric import SLOT
 
+    all_cores = inventory.cores(host)
     cores = {
         core.name: core.instance
-        for core in inventory.cores(host)
+        for core in all_cores
         if any(matches(name, settings.cores) for name in core.names())
     }
     slots = {
@@ -60,8 +66,50 @@ def refresh(host: Host, settings: Config) -> list[str]:
     names = []
     for kind, devices in (("core", cores), ("slot", slots)):
         _write(host, kind, devices)
-        names += [f"hetoci.io/{kind}={_safe(name)}" for name in devices]
-    return names
+        names += [f"hetoci.io/{kind}={safe_name(name)}" for name in devices]
+    for core in all_cores:
+        names += refresh_endpoints(host, core.instance, core.name)
+    return names + _write_offers(
+        host, "accelerator", "accelerator", offers.prepared(host, settings)
+    )
+
+
+def refresh_endpoints(host: Host, instance: str, core: str) -> list[str]:
+    """Bring the CDI devices up to date that are services of the firmware on core `instance`;
+    their names. Each core has files of its own: its keeper writes them, and nobody else's."""
+    from . import offers
+
+    found = offers.endpoints(host, instance, core)
+    return _write_offers(host, "endpoint", f"endpoint-{safe_name(core)}", found)
+
+
+def _write_offers(host: Host, kind: str, name: str, found: Sequence[Offer]) -> list[str]:
+    from .describe import SPEC_VERSION
+
+    directory = f"{FILES}/{name}"
+    texts = {
+        f"{offer.name}.json": {"specVersion": SPEC_VERSION, "devices": [offer.entry]}
+        for offer in found
+    }
+    devices = [_offer(kind, directory, offer) for offer in found]
+    _replace(host, kind, name, texts, devices)
+    return [f"hetoci.io/{kind}={device['name']}" for device in devices]
+
+
+def _offer(kind: str, directory: str, offer: Offer) -> dict[str, Any]:
+    name = offer.name
+    nodes = [
+        {
+            "path": device.path,
+            "type": device.type,
+            "major": device.major,
+            "minor": device.minor,
+            "permissions": "rw",
+        }
+        for device in offer.devices
+    ]
+    mount = _mount(f"{directory}/{name}.json", f"{DESCRIPTIONS}/{kind}-{name}.json")
+    return {"name": name, "containerEdits": {"deviceNodes": nodes, "mounts": [mount]}}
 
 
 def _slots_of_shells(host: Host, settings: Config) -> dict[str, str]:
@@ -77,49 +125,63 @@ def _slots_of_shells(host: Host, settings: Config) -> dict[str, str]:
 
 
 def _write(host: Host, kind: str, devices: Mapping[str, str]) -> None:
+    """Requests: a device is a mount of a file that tells which one is meant."""
+    texts = {
+        f"{safe_name(name)}.json": {"device": device, "name": name, "kind": kind}
+        for name, device in devices.items()
+    }
+    specs = [
+        {
+            "name": file.removesuffix(".json"),
+            "containerEdits": {
+                "mounts": [_mount(f"{FILES}/{kind}/{file}", f"{TARGETS}/{kind}/{file}")]
+            },
+        }
+        for file in sorted(texts)
+    ]
+    _replace(host, kind, kind, texts, specs)
+
+
+def _mount(source: str, target: str) -> dict[str, Any]:
+    options = ["bind", "ro", "nosuid", "nodev", "noexec"]
+    return {"hostPath": source, "containerPath": target, "options": options}
+
+
+def _replace(
+    host: Host,
+    kind: str,
+    name: str,
+    texts: Mapping[str, Any],
+    devices: Sequence[dict[str, Any]],
+) -> None:
+    """Have the files `texts` in the directory `name`, and a specification of `devices`; neither
+    if there are none."""
     from json import dumps
 
-    spec = f"{SPECS}/hetoci.io-{kind}.json"
-    directory = f"{FILES}/{kind}"
-    wanted = {f"{_safe(name)}.json": (name, device) for name, device in devices.items()}
-    if wanted:
+    spec = f"{SPECS}/hetoci.io-{name}.json"
+    directory = f"{FILES}/{name}"
+    if texts:
         host.make_directory(directory, 0o755)
         host.make_directory(SPECS, 0o755)
-    for file, (name, device) in wanted.items():
-        told = {"device": device, "name": name, "kind": kind}
-        host.put(f"{directory}/{file}", (dumps(told, indent=2) + "\n").encode(), 0o444)
-    if wanted:
-        host.put(spec, (dumps(_spec(kind, wanted), indent=2) + "\n").encode(), 0o644)
+    for file, text in texts.items():
+        _put(host, f"{directory}/{file}", dumps(text, indent=2), 0o444)
+    if devices:
+        value = {"cdiVersion": VERSION, "kind": f"hetoci.io/{kind}", "devices": devices}
+        _put(host, spec, dumps(value, indent=2), 0o644)
     else:
         host.remove(spec)
     for file in host.listing(directory):
-        if file not in wanted and not host.being_put(file):
+        if file not in texts and not host.being_put(file):
             host.remove(f"{directory}/{file}")
 
 
-def _spec(kind: str, files: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "cdiVersion": VERSION,
-        "kind": f"hetoci.io/{kind}",
-        "devices": [
-            {
-                "name": file.removesuffix(".json"),
-                "containerEdits": {
-                    "mounts": [
-                        {
-                            "hostPath": f"{FILES}/{kind}/{file}",
-                            "containerPath": f"{TARGETS}/{kind}/{file}",
-                            "options": ["bind", "ro", "nosuid", "nodev", "noexec"],
-                        }
-                    ]
-                },
-            }
-            for file in sorted(files)
-        ],
-    }
+def _put(host: Host, path: str, text: str, mode: int) -> None:
+    data = f"{text}\n".encode()
+    if host.read_or_none(path) != data:
+        host.put(path, data, mode)
 
 
-def _safe(name: str) -> str:
+def safe_name(name: str) -> str:
     """`name` in CDI's grammar: letters, digits and `_-.`, a letter or digit at both ends."""
     return "".join(c if c in _NAME else "-" for c in name).strip("._-") or "unnamed"
 

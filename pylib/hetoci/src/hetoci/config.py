@@ -27,6 +27,7 @@ DEFAULTS = {
     "firmware-max-size": "64M",
     "slots": "*",
     "part": "",
+    "prepared": "",
     "shells": "",
     "bitstream-max-size": "256M",
     "overlay-compatibles": "hetoci,* generic-uio",
@@ -44,8 +45,9 @@ _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 
 class Config:
     """The values in effect. delegate: "" to search; sizes in bytes; slots: globs; part: "" if
-    the board tells; shells: overlay files; overlay_compatibles: globs; require_digest: no, yes,
-    or user where only the user's digests count."""
+    the board tells; prepared: (name, slot or region) of accelerators of the operator's; shells:
+    overlay files; overlay_compatibles: globs; require_digest: no, yes, or user where only the
+    user's digests count."""
 
     __slots__ = (
         "bitstream_max_size",
@@ -61,6 +63,7 @@ class Config:
         "kernel_max_size",
         "overlay_compatibles",
         "part",
+        "prepared",
         "ramdisk_max_size",
         "require_digest",
         "require_encryption",
@@ -76,6 +79,7 @@ class Config:
         self.firmware_max_size = _size("firmware-max-size", merged)
         self.slots = tuple(merged["slots"].split())
         self.part = merged["part"]
+        self.prepared = tuple(_pair("prepared", word) for word in merged["prepared"].split())
         self.shells = tuple(merged["shells"].split())
         self.bitstream_max_size = _size("bitstream-max-size", merged)
         self.domain_iomem = _ranges("domain-iomem", merged)
@@ -101,6 +105,20 @@ def _word(values: dict[str, str], key: str, *words: str) -> str:
             f"{PATH}: {key} = {values[key]} is unknown", hint=f"there are {', '.join(words)}"
         )
     return values[key]
+
+
+def _pair(key: str, word: str) -> tuple[str, str]:
+    """`NAME=PLACE`; the name is one of a device, as in the keys."""
+    from .grammar import device_name
+
+    name, _, place = word.partition("=")
+    if not place or not device_name(name):
+        raise UsageError(
+            f"{PATH}: {key} = {word} is no name with a slot",
+            hint="write for instance prepared = hash=slot1, the name in up to 16 lower-case"
+            " letters, digits and '-'",
+        )
+    return name, place
 
 
 def _ranges(key: str, values: dict[str, str]) -> tuple[tuple[int, int], ...]:

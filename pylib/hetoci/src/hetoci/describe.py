@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .accelerate import Prepared
     from .designs import DesignNode, DeviceFile
     from .endpoints import Found
+    from .fabric import Fabric
 
 DIRECTORY = "/dev/hetoci"
 SPEC_VERSION = "1.0"
@@ -36,34 +37,56 @@ def all_of(
     for endpoint in endpoints:
         if endpoint.file is None:
             continue
-        path = f"{DIRECTORY}/{endpoint.request.name}"
-        file = endpoint.file
-        devices.append(Device(path, file.type, file.major, file.minor))
-        entries.append({**endpoint.describe(), "nodes": [_endpoint(endpoint, path, file)]})
+        made, node = service(endpoint.request.name, endpoint.channel.service, endpoint.file)
+        devices += made
+        entries.append({**endpoint.describe(), "nodes": [node]})
     return devices, {"specVersion": SPEC_VERSION, "devices": entries}
 
 
 def _one(accelerator: Prepared) -> tuple[list[Device], dict[str, Any]]:
-    fabric, content = accelerator.fabric, accelerator.content
-    devices = []
-    nodes = []
-    for number, node in enumerate(accelerator.nodes):
-        name = accelerator.request.name + (f".{node.name}" if number else "")
-        for path, file in _named(name, node):
-            devices.append(Device(path, file.type, file.major, file.minor))
-            nodes.append(_node(node, path, file))
+    content = accelerator.content
+    devices, entries = nodes(accelerator.request.name, accelerator.nodes)
     entry: dict[str, Any] = {
         "name": accelerator.request.name,
         "kind": "accelerator",
-        "slot": fabric.name,
+        **place(accelerator.fabric),
         "bitstream": {"path": content.bitstream_path, "digest": content.bitstream_digest},
-        "clocks": fabric.clocks,
-        "nodes": nodes,
+        "nodes": entries,
     }
-    for key, value in (("shell", fabric.shell), ("part", fabric.part)):
-        if value:
-            entry[key] = value
     return devices, entry
+
+
+def nodes(name: str, found: Sequence[DesignNode]) -> tuple[list[Device], list[dict[str, Any]]]:
+    """The device files of the accelerator `name`, whose main node is the first one, and what is
+    said of them. Raises FpgaError for those that cannot be told apart."""
+    devices = []
+    entries = []
+    for number, node in enumerate(found):
+        for path, file in _named(name + (f".{node.name}" if number else ""), node):
+            devices.append(Device(path, file.type, file.major, file.minor))
+            entries.append(_node(node, path, file))
+    return devices, entries
+
+
+def place(fabric: Fabric) -> dict[str, Any]:
+    """What is said of the fabric that an accelerator is in."""
+    known = {key: value for key in ("shell", "part") if (value := getattr(fabric, key))}
+    return {"slot": fabric.name, "clocks": fabric.clocks, **known}
+
+
+def service(name: str, channel: str, file: DeviceFile) -> tuple[list[Device], dict[str, Any]]:
+    """The device file of the endpoint `name`, and what is said of it."""
+    path = f"{DIRECTORY}/{name}"
+    node = {
+        "node": channel,
+        "path": path,
+        "type": file.type,
+        "major": file.major,
+        "minor": file.minor,
+        "access": "rw",
+        "class": file.class_name,
+    }
+    return [Device(path, file.type, file.major, file.minor)], node
 
 
 def _named(name: str, node: DesignNode) -> list[tuple[str, DeviceFile]]:
@@ -79,18 +102,6 @@ def _named(name: str, node: DesignNode) -> list[tuple[str, DeviceFile]]:
             )
         found.append((path, file))
     return found
-
-
-def _endpoint(endpoint: Found, path: str, file: DeviceFile) -> dict[str, Any]:
-    return {
-        "node": endpoint.channel.service,
-        "path": path,
-        "type": file.type,
-        "major": file.major,
-        "minor": file.minor,
-        "access": "rw",
-        "class": file.class_name,
-    }
 
 
 def _node(node: DesignNode, path: str, file: DeviceFile) -> dict[str, Any]:

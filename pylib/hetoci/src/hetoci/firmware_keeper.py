@@ -8,10 +8,12 @@ remoteproc device's shutdown-on-release).
 from __future__ import annotations
 
 import os
+import time
 
 from . import state
 from .backends import remoteproc
 from .errors import HetociError
+from .host import explain
 from .keeper import FAULT, KILLED, Ended, Job, Keeper
 from .model import OCCUPIED_STATES
 from .streams import Streams
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
 #: How often the core and its trace buffers are looked at: at once after output, then slower.
 _FASTEST, _SLOWEST = 0.02, 0.25
 
+#: How often services that are to be offered by CDI are looked for, s.
+_LOOK = 1.0
+
 
 class FirmwareKeeper(Keeper):
     """Stages the ELF file, starts the core, passes on its output. The job's payload is the file."""
@@ -32,6 +37,8 @@ class FirmwareKeeper(Keeper):
         self._core = job.record.core
         self._running: remoteproc.Running | None = None
         self._firmware = ""
+        self._missing = len(self._record.data["endpoints"])
+        self._next_look = 0.0
         self._streams = Streams(host, self._core, self._record.directory, self._poll)
 
     def _prepare(self) -> None:
@@ -66,7 +73,25 @@ class FirmwareKeeper(Keeper):
             moved = self._streams.copy()
             self._check_exit_record()
             self._check_core()
+            self._offer()
             interval = _FASTEST if moved else min(interval * 1.5, _SLOWEST)
+
+    def _offer(self) -> None:
+        """Have a CDI device for each service that others may use, until all of them are there."""
+        if not self._missing or time.monotonic() < self._next_look:
+            return
+        self._next_look = time.monotonic() + _LOOK
+        self._missing = len(self._record.data["endpoints"]) - self._refresh()
+
+    def _refresh(self) -> int:
+        """Bring the firmware's CDI devices up to date; how many there are."""
+        from . import cdi
+
+        try:
+            return len(cdi.refresh_endpoints(self._host, self._core, self._record.data["coreName"]))
+        except OSError as error:  # they are an offer: the container does not depend on them
+            self._streams.complain(f"its services cannot be offered by CDI: {explain(error)}")
+            return len(self._record.data["endpoints"])
 
     def _wait(self, seconds: float | None) -> list[str]:
         commands: list[str] = []
@@ -115,6 +140,8 @@ class FirmwareKeeper(Keeper):
                 running.release()
         except HetociError as error:  # the container's outcome is worth more than this
             self._streams.complain(str(error))
+        if self._record.data["endpoints"]:
+            self._refresh()
 
     def _complain(self, words: str) -> None:
         self._streams.complain(words)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import signal
 
 from .. import bundle as bundles
-from .. import cgroup, digest, execute, inventory, keeper, metadata, plan, state
+from .. import cdi, cgroup, digest, execute, inventory, keeper, metadata, plan, state
 from ..backends import remoteproc
 from ..errors import BundleError, HetociError, StateError
 from . import kept
@@ -190,6 +190,8 @@ def give_back(host: Host, record: Record) -> list[str]:
     failures = reap.free_core(host, record.core, record.data["attributes"])
     if record.data["cgroup"]:
         cgroup.remove(host, record.data["cgroup"])
+    if record.data["endpoints"]:
+        cdi.refresh_endpoints(host, record.core, record.data["coreName"])
     return failures
 
 

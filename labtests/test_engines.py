@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from conftest import IMAGES, Board
+from conftest import IMAGES, RUNTIME, Board
 from engines import EXITED, NAME, RUNNING, Cri, Ctr, Docker, Engine, Podman
 from ociimage import without
 from test_accelerator_container import leftovers
@@ -125,3 +125,25 @@ def test_an_image_with_nothing_but_labels_is_found_in_containerds_store(
     assert found["labels"]["io.hetoci.workload"] == "firmware"
     engine.stop()
     until(engine.state, EXITED)
+
+
+def test_any_container_gets_a_service_of_firmware_by_cdi(clean_board: Board) -> None:
+    board = clean_board
+    reference = board.import_image("fw-echo")
+    board.check(
+        f"ctr run -d {RUNTIME} --log-uri file:///run/fw.log"
+        f" --annotation io.hetoci.firmware.endpoints=rpmsg-raw {reference} fw"
+    )
+    core = next(device["name"] for device in board.devices() if device["holder"])
+    files = f"/var/run/cdi/hetoci.io-endpoint-{core}.json"
+    board.until(f"cat {files}", f'"{core}.rpmsg-raw"')
+    Podman(board).load("hello")
+    said = board.check(
+        f"podman run --rm --network none --device hetoci.io/endpoint={core}.rpmsg-raw"
+        " localhost/hello /bin/busybox sh -c 'ls -l /dev/hetoci; cat /run/hetoci/devices.d/*'",
+        120,
+    )
+    assert re.search(rf"^crw.* {core}\.rpmsg-raw$", said, re.MULTILINE)
+    assert '"service": "rpmsg-raw"' in said
+    board.remove("fw")
+    board.fails(f"ls {files}", "No such file")

@@ -7,7 +7,7 @@ set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
 packages="arch-test bc bison buildah debian-archive-keyring device-tree-compiler e2fsprogs flex
-	gcc gcc-aarch64-linux-gnu gcc-arm-none-eabi kmod libc6-dev libc6-dev-arm64-cross
+	gcc gcc-aarch64-linux-gnu gcc-arm-none-eabi iproute2 kmod libc6-dev libc6-dev-arm64-cross
 	libelf-dev libssl-dev make mmdebstrap microcom openssh-client python3-venv qemu-system-arm
 	qemu-user-static ser2net shellcheck squashfs-tools-ng uidmap xz-utils"
 need_kib=$((3 * 1024 * 1024))

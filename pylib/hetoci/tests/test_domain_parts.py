@@ -443,6 +443,23 @@ def test_limits_of_the_container_win_over_the_images_wishes(tmp_path: Path) -> N
     assert make(tmp_path, DomainWorkload()).settings["memory"] == 64
 
 
+@pytest.mark.parametrize(
+    ("workload", "spaces", "network"),
+    [
+        (DomainWorkload(), [{"type": "network"}], ""),
+        (DomainWorkload(), [{"type": "network", "path": "/proc/self/ns/mnt"}], "/proc/self/ns/mnt"),
+        (DomainWorkload(network="none"), [{"type": "network"}], None),
+        (DomainWorkload(network="none"), [], None),
+        (DomainWorkload(kernel="/kernel"), [{"type": "network"}], ""),
+        (DomainWorkload(kernel="/kernel"), [], None),
+    ],
+)
+def test_a_domain_gets_the_network_of_its_containers_namespace(
+    tmp_path: Path, workload: DomainWorkload, spaces: list[dict[str, str]], network: str | None
+) -> None:
+    assert make(tmp_path, workload, linux={"namespaces": spaces}).network == network
+
+
 def test_an_images_own_kernel_is_read_once_and_its_command_line_kept(tmp_path: Path) -> None:
     plan = make(tmp_path, DomainWorkload(kernel="/kernel", cmdline="a='b'"))
     assert plan.items is None
@@ -459,6 +476,21 @@ def test_an_images_own_kernel_is_read_once_and_its_command_line_kept(tmp_path: P
         (DomainWorkload(kernel="/kernel", digests=["sha256:" + "0" * 64]), {}, "has the digest"),
         (DomainWorkload(memory=4096), {}, "too little memory"),
         (DomainWorkload(), {"linux": {"namespaces": []}}, "host's network"),
+        (
+            DomainWorkload(),
+            {"linux": {"namespaces": [{"type": "network", "path": "/proc/self/ns/net"}]}},
+            "host's network",
+        ),
+        (
+            DomainWorkload(),
+            {"linux": {"namespaces": [{"type": "network", "path": "/run/netns/gone"}]}},
+            "namespace /run/netns/gone: No such file",
+        ),
+        (
+            DomainWorkload(kernel="/kernel"),
+            {"hooks": {"createContainer": [{"path": "/bin/true"}]}},
+            "hooks.createContainer .* domain's own kernel",
+        ),
         (
             DomainWorkload(),
             {"linux": {"namespaces": [{"type": "network"}, {"type": "user"}]}},

@@ -47,7 +47,9 @@ ACCELERATOR_CREATE = (
 ACCELERATOR_SHELL = ("create:shell",)
 ACCELERATOR_DELETE = ("delete:delegated", "delete:given-back")
 #: Steps of the keeper of a domain, which needs Xen (labtests/test_domain.py).
-DOMAIN_KEEPER = ("keeper:configured", "keeper:built", "keeper:connected")
+DOMAIN_KEEPER = (
+    "keeper:configured", "keeper:built", "keeper:connected", "keeper:network", "keeper:attached",
+)  # fmt: skip
 
 
 def _settle(board: Board) -> None:

@@ -553,6 +553,26 @@ def test_a_failing_create_hook_leaves_nothing(board: Board) -> None:
     assert board.leftovers() == []
 
 
+def test_a_failing_create_hook_is_followed_by_the_last_ones(board: Board) -> None:
+    log = board.root / "hooks.log"
+    hooks = {
+        "prestart": [_hook(board, "first", f"echo first >> {log}")],
+        "createRuntime": [_hook(board, "h", "exit 3")],
+        "poststop": [_hook(board, "last", f"echo last >> {log}; exit 1")],
+    }
+    assert "h.sh ended with 3" in board.create("c", board.bundle(hooks=hooks)).err
+    assert log.read_text() == "first\nlast\n"
+    assert board.leftovers() == []
+
+
+def test_no_hook_runs_for_a_container_that_is_refused(board: Board) -> None:
+    log = board.root / "hooks.log"
+    board.running("other")
+    hooks = {"poststop": [_hook(board, "last", f"echo last >> {log}")]}
+    assert board.create("c", board.bundle(hooks=hooks)).code == 1
+    assert not log.exists()
+
+
 def test_a_hook_that_hangs_is_given_up(board: Board) -> None:
     hook = {**_hook(board, "h", "exec sleep 60"), "timeout": 1}
     result = board.create("c", board.bundle(hooks={"prestart": [hook]}))

@@ -383,7 +383,7 @@ def test_a_domains_defaults() -> None:
     assert (found.kernel, found.ramdisk, found.cmdline, found.disk) == ("", "", "", "")
     assert (found.digests, found.memory, found.vcpus) == ((), 0, 0)
     assert (found.console, found.boot_timeout, found.on_crash) == ("pv", None, "destroy")
-    assert (found.stop_method, found.stop_timeout) == ("shutdown", 10.0)
+    assert (found.stop_method, found.stop_timeout, found.network) == ("shutdown", 10.0, "engine")
     assert (found.accelerators, found.platform) == ((), ())
 
 
@@ -403,6 +403,7 @@ def test_every_key_of_a_domain() -> None:
             f"{D}.stop-method": "destroy",
             f"{D}.stop-timeout": "3600",
             f"{D}.on-crash": "coredump",
+            f"{D}.network": "none",
             f"{A}.sum.bitstream": "/b",
         }
     )
@@ -414,7 +415,7 @@ def test_every_key_of_a_domain() -> None:
     assert found.cmdline == 'console=hvc0 a="b c"'
     assert (found.digests, found.memory, found.vcpus) == (("sha256:" + "0" * 64,), 64 << 20, 128)
     assert (found.console, found.boot_timeout, found.on_crash) == ("vuart", 2.5, "coredump")
-    assert (found.stop_method, found.stop_timeout) == ("destroy", 3600.0)
+    assert (found.stop_method, found.stop_timeout, found.network) == ("destroy", 3600.0, "none")
     assert [request.name for request in found.accelerators] == ["sum"]
 
 

@@ -123,6 +123,7 @@ def _domain(found: Found, vm: VmConfig | None) -> DomainWorkload:
         stop_method=found.value(base + "stop-method", "shutdown"),
         stop_timeout=found.value(base + "stop-timeout", 10.0),
         on_crash=found.value(base + "on-crash", "destroy"),
+        network=found.value(base + "network", "engine"),
         accelerators=_accelerators(found),
         platform=found.value(PLATFORM, ()),
         vm=vm,

@@ -67,7 +67,7 @@ def create(
 class Request:
     """What the engine asks for, checked as far as it is the same for every kind."""
 
-    __slots__ = ("bundle", "console_socket", "container", "hooks", "host", "line")
+    __slots__ = ("bundle", "console_socket", "container", "hooked", "hooks", "host", "line")
 
     def __init__(self, host: Host, line: CommandLine, container: str, bundle: Bundle) -> None:
         """Raises BundleError or UsageError."""
@@ -76,6 +76,7 @@ class Request:
         self.container = container
         self.bundle = bundle
         self.hooks = hooks.validate(bundle.section("hooks"))
+        self.hooked = False  # hooks have begun to run
         self.console_socket = _console_socket(line, bundle)
 
     def facts(self) -> dict[str, Any]:
@@ -117,9 +118,21 @@ def build(
     except BaseException:
         if data["cgroup"]:
             cgroup.remove(host, data["cgroup"])
+        _after_failure(request, record)
         record.remove()
         raise
     return record
+
+
+def _after_failure(request: Request, record: Record) -> None:
+    """Let hooks undo what hooks did: runtime-spec has a create whose hook failed go on with the end
+    of the life cycle. What fails now is only logged: the first failure is what counts."""
+    if not request.hooked:
+        return
+    try:
+        hooks.run("poststop", request.hooks.get("poststop", ()), record.state(state.STOPPED))
+    except HetociError as error:
+        report.log(request.host, request.line, str(error))
 
 
 def _me(host: Host) -> tuple[int, str]:
@@ -180,7 +193,7 @@ def _start_keeper(
     os.close(ready_to)
     os.close(go_from)
     try:
-        _see_through(host, record, pid, ready_from, line.value("pid-file"))
+        _see_through(request, record, pid, ready_from)
         os.write(go_to, b"g")
     except BaseException:
         os.close(go_to)
@@ -191,13 +204,15 @@ def _start_keeper(
     os.close(ready_from)
 
 
-def _see_through(host: Host, record: Record, pid: int, ready: int, pid_file: str | None) -> None:
+def _see_through(request: Request, record: Record, pid: int, ready: int) -> None:
     """From the forked keeper to a container that is created but for the word to stay."""
+    host, pid_file = request.host, request.line.value("pid-file")
     record.data["keeper"] = (pid, host.start_time(pid) or "")
     record.save()
     host.checkpoint("create:forked")
     _await_ready(ready)
     host.checkpoint("create:ready")
+    request.hooked = True
     for phase in ("prestart", "createRuntime"):
         now = {**record.state(state.CREATING), "pid": pid}
         hooks.run(phase, record.data["hooks"].get(phase, ()), now)

@@ -32,6 +32,9 @@ DFL_FPGA_PORT_RESET = 0xB640
 DFL_FPGA_FME_PORT_PR = 0xB680
 _PORT_PR = "=IIIIQ"
 
+#: linux/sched.h
+_CLONE_NEWNET = 0x40000000
+
 
 class Host:
     """The machine we run on, seen below `root`.
@@ -281,17 +284,11 @@ class Host:
 
     def new_network_namespace(self) -> None:
         """Move this process into a new, empty network namespace (unshare(2))."""
-        clone_newnet = 0x40000000
-        unshare = getattr(os, "unshare", None)  # from Python 3.12 on
-        if unshare is not None:
-            unshare(clone_newnet)
-            return
-        import ctypes
+        _namespaces("unshare", _CLONE_NEWNET)
 
-        libc = ctypes.CDLL(None, use_errno=True)
-        if libc.unshare(clone_newnet):
-            number = ctypes.get_errno()
-            raise OSError(number, os.strerror(number))
+    def enter_network_namespace(self, descriptor: int) -> None:
+        """Move this process into the network namespace that is open as `descriptor` (setns(2))."""
+        _namespaces("setns", descriptor, _CLONE_NEWNET)
 
     def now(self) -> str:
         """The time in RFC 3339 form, UTC."""
@@ -302,6 +299,20 @@ class Host:
     def checkpoint(self, name: str) -> None:
         """Called at each step of a life cycle at which an untimely death must leave nothing
         behind; the fault tests override it."""
+
+
+def _namespaces(name: str, *arguments: int) -> None:
+    """unshare(2) or setns(2), which `os` has from Python 3.12 on."""
+    function = getattr(os, name, None)
+    if function is not None:
+        function(*arguments)
+        return
+    import ctypes
+
+    libc = ctypes.CDLL(None, use_errno=True)
+    if getattr(libc, name)(*arguments):
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
 
 
 def explain(error: OSError) -> str:

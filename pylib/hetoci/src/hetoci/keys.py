@@ -212,6 +212,7 @@ TYPES: dict[str, Type] = {
     "guest console": Choice("pv", "vuart"),
     "stop method": Choice("shutdown", "destroy"),
     "crash": Choice("destroy", "coredump"),
+    "network": Choice("engine", "none"),
     # Of aliases only.
     "model": Type(grammar.up_to(255), "the device tree's model, of at most 255 characters", str),
     "mebibytes": Type(
@@ -243,6 +244,7 @@ KEYS = {
     "io.hetoci.domain.stop-method": "stop method",
     "io.hetoci.domain.stop-timeout": "seconds",
     "io.hetoci.domain.on-crash": "crash",
+    "io.hetoci.domain.network": "network",
 }
 
 #: kind of device -> what follows its name in a key -> type. The first one makes the device.

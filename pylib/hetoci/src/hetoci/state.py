@@ -25,6 +25,7 @@ RECORD = "record.json"
 CONTROL = "control"  # FIFO: commands to the keeper
 STARTED = "started"  # mark: the core was started
 SIGNAL = "signal"  # the number of the signal that ended the container
+NETWORK = "network"  # inode and path of a network namespace that has filters of ours
 
 #: States of runtime-spec 1.2, "State".
 CREATING, CREATED, RUNNING, STOPPED = "creating", "created", "running", "stopped"

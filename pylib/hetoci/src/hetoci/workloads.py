@@ -223,9 +223,9 @@ class DomainWorkload:
     the image's program); cmdline: the kernel's; memory: bytes, 0 for the operator's default;
     vcpus: 0 for the default; console: pv or vuart; boot_timeout: seconds, None for the
     default; stop_method: shutdown or destroy; stop_timeout: seconds; on_crash: destroy or
-    coredump; accelerators: hardware of the guest; vm: what config.json says of it, None for
-    nothing. Its kernel, ramdisk and disk are files of the host and come in the place of the
-    image's, which are "" then; its command line, memory and vcpus are here as well.
+    coredump; network: engine or none; accelerators: hardware of the guest; vm: what config.json
+    says of it, None for nothing. Its kernel, ramdisk and disk are files of the host and come in the
+    place of the image's, which are "" then; its command line, memory and vcpus are here as well.
     """
 
     __slots__ = (
@@ -237,6 +237,7 @@ class DomainWorkload:
         "disk",
         "kernel",
         "memory",
+        "network",
         "on_crash",
         "platform",
         "ramdisk",
@@ -262,6 +263,7 @@ class DomainWorkload:
         stop_method: str = "shutdown",
         stop_timeout: float = 10.0,
         on_crash: str = "destroy",
+        network: str = "engine",
         accelerators: Sequence[AcceleratorRequest] = (),
         platform: Sequence[str] = (),
         vm: VmConfig | None = None,
@@ -278,6 +280,7 @@ class DomainWorkload:
         self.stop_method = stop_method
         self.stop_timeout = stop_timeout
         self.on_crash = on_crash
+        self.network = network
         self.accelerators = tuple(accelerators)
         self.platform = tuple(platform)
         self.vm = vm

@@ -80,6 +80,9 @@ _Noreturn void child_fail(int report, const char *what, const char *which);
 bool mount_share(const char *tag, const char *where, const char *options);
 bool mounts_make(const struct items *items, const char **what);
 
+/* net.c: the domain's network; false with errno. */
+bool net_make(const struct items *items);
+
 /* session.c */
 void session_run(unsigned id, char *payload, size_t size);
 void session_input(unsigned id, const char *data, size_t size);

@@ -8,7 +8,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/random.h>
-#include <net/if.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -17,7 +16,6 @@
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/signalfd.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -61,17 +59,8 @@ static void seed_random(const char *hex)
 		close(random);
 }
 
-static void loopback_up(void)
-{
-	struct ifreq request = {.ifr_name = "lo", .ifr_flags = IFF_UP};
-	int control = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-
-	ioctl(control, SIOCSIFFLAGS, &request);
-	close(control);
-}
-
 /* Once, for the container's own program: what belongs to the whole domain. */
-static bool prepare(const struct items *items)
+static bool prepare(const struct items *items, const char **what)
 {
 	char *field[2];
 
@@ -87,7 +76,10 @@ static bool prepare(const struct items *items)
 	name = item(items, 'd', NULL);
 	if (name && setdomainname(name, strlen(name)))
 		return false;
-	loopback_up();
+	if (!net_make(items)) {
+		*what = "its network";
+		return false;
+	}
 	if (!mount_share("root", "/root", "cache=loose"))
 		return false;
 	/* Files that others may change as well are never kept. */
@@ -103,9 +95,10 @@ static void run(unsigned id, char *payload, size_t size)
 		if (!copy)
 			give_up("out of memory");
 		memcpy(copy, payload, size);
-		if (!items_parse(&items, copy, size) || !prepare(&items)) {
+		const char *what = "the container";
+		if (!items_parse(&items, copy, size) || !prepare(&items, &what)) {
 			char text[128];
-			int length = snprintf(text, sizeof(text), "the domain cannot set up the container: %s",
+			int length = snprintf(text, sizeof(text), "the domain cannot set up %s: %s", what,
 					      strerror(errno));
 			link_send(FAILED, id, 0, text, (size_t)length);
 			return;

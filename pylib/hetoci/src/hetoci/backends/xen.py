@@ -21,6 +21,9 @@ _XL = ("/usr/sbin/xl", "/usr/local/sbin/xl", "/usr/bin/xl", "/sbin/xl")
 PREFIX = "hetoci-"
 UUID_PREFIX = "6865746f-6369"  # "hetoci"
 
+#: Where the back ends of network devices in dom0's kernel are in the Xen store, a node a domain.
+VIFS = "/local/domain/0/backend/vif"
+
 #: xen/include/public/sched.h, SHUTDOWN_*
 POWEROFF, REBOOT, SUSPEND, CRASH, WATCHDOG = range(5)
 
@@ -189,15 +192,18 @@ def ours(store: Store) -> dict[str, int]:
 
 
 def destroy(host: Host, name: str) -> None:
-    """End our domain `name` at once; that it is gone already is success. Raises XenError."""
+    """End our domain `name` at once, and its network devices in dom0; that it is gone already is
+    success. Raises XenError."""
     store = Store(host)
     try:
-        if not find(store, name):
-            return
-        try:
-            xl(host, ["destroy", name])
-        except XenError:
-            if find(store, name):
-                raise
+        if find(store, name):
+            try:
+                xl(host, ["destroy", name])
+            except XenError:
+                if find(store, name):
+                    raise
+        for number in store.listing(VIFS):
+            if store.read(f"{VIFS}/{number}/0/domain") == name:
+                store.remove(f"{VIFS}/{number}")
     finally:
         store.close()

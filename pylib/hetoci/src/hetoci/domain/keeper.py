@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from ..host import Host
     from .execs import Executed
+    from .network import Network
     from .wire import Frame, Link
 
 LOCK = "lock"
@@ -43,9 +44,11 @@ class Plan:
     """What is built. settings: of xl.cfg; boot_timeout: seconds, 0 for none; items: what the agent
     runs, None with the image's own kernel; root: directory and whether it may not be changed;
     shares: as the file server takes them; files: settings whose value is a file with these bytes,
-    which is put beside the record; on_crash: destroy or coredump."""
+    which is put beside the record; on_crash: destroy or coredump; network: path of the namespace
+    whose devices it gets, "" for that of a new one, None for no network."""
 
-    __slots__ = ("boot_timeout", "files", "items", "name", "on_crash", "root", "settings", "shares")
+    __slots__ = ("boot_timeout", "files", "items", "name", "network", "on_crash", "root",
+                 "settings", "shares")  # fmt: skip
 
     def __init__(
         self, name: str, settings: dict[str, str | int | Sequence[str | int]], boot_timeout: float
@@ -58,6 +61,7 @@ class Plan:
         self.shares: dict[str, tuple[str, bool]] = {}
         self.files: dict[str, bytes] = {}
         self.on_crash = "destroy"
+        self.network: str | None = None
 
 
 class DomainKeeper(Keeper):
@@ -69,6 +73,8 @@ class DomainKeeper(Keeper):
         self._guest: Guest | None = None
         self._serial: Serial | None = None
         self._xenstore: Store | None = None
+        self._network: Network | None = None
+        self._told = b""  # items about the network
         self._domain = 0
         terminal = bool(job.console_socket)
         self._session = Session(0, (0, 1, 2), self._poll, terminal=terminal)
@@ -90,6 +96,18 @@ class DomainKeeper(Keeper):
         return None if self._guest is None else self._guest.link
 
     # building
+
+    def _join_surroundings(self) -> None:
+        """The keeper lives in the container's network namespace: what an engine makes in that of
+        the container's pid is the domain's."""
+        if self._plan.network is not None:
+            from .network import Network
+
+            self._network = Network(self._host, self._record, self._plan.network)
+            self._undo.append(self._network.detach)
+        super()._join_surroundings()
+        if self._network is not None:
+            self._network.enter()
 
     def _prepare(self) -> None:
         host, record, plan = self._host, self._record, self._plan
@@ -192,6 +210,7 @@ class DomainKeeper(Keeper):
         self._asked = reply
         if self._plan.boot_timeout:
             self._deadline = time.monotonic() + self._plan.boot_timeout
+        self._attach_network()
         if self._plan.items is None:
             try:
                 xen.xl(self._host, ["unpause", self._plan.name])
@@ -204,8 +223,14 @@ class DomainKeeper(Keeper):
         elif self._ready:
             self._run()
 
+    def _attach_network(self) -> None:
+        """By now, after create and its hooks, the engine has made what there is."""
+        if self._network is not None:
+            told = self._network.attach(self._store, self._domain, self._plan.name)
+            self._told = program.pack(told)
+
     def _run(self) -> None:
-        items = (self._plan.items or b"") + program.surroundings()
+        items = (self._plan.items or b"") + self._told + program.surroundings()
         if self._link is not None:
             self._link.send(wire.RUN, 0, 0, items)
 

@@ -55,8 +55,10 @@ def make(host: Host, bundle: Bundle, settings: Config, workload: DomainWorkload,
         "on_crash": "preserve",
     }
     _hardware(host, settings, workload, facts)
-    if workload.kernel or (workload.vm and workload.vm.kernel):
+    network = _network(bundle, workload)
+    if _has_own_kernel(workload):
         plan = Plan(name, facts, workload.boot_timeout or 0.0)
+        plan.network = network
         _own_kernel(host, bundle, settings, workload, plan)
         return plan
     for path in (settings.domain_kernel, settings.domain_ramdisk):
@@ -70,6 +72,7 @@ def make(host: Host, bundle: Bundle, settings: Config, workload: DomainWorkload,
     facts["ramdisk"] = host.path(settings.domain_ramdisk)
     facts["cmdline"] = _CMDLINE
     plan = Plan(name, facts, workload.boot_timeout or _BOOT_TIMEOUT)
+    plan.network = network
     plan.items = program.container(bundle, plan.shares)
     plan.root = (host.path(bundle.rootfs), bundle.section("root", "readonly") is True)
     if not os.path.isdir(plan.root[0]):
@@ -79,20 +82,58 @@ def make(host: Host, bundle: Bundle, settings: Config, workload: DomainWorkload,
 
 def _refuse_what_is_not_there(bundle: Bundle, workload: DomainWorkload) -> None:
     """What a domain would silently do without is refused."""
-    spaces = bundle.section("linux", "namespaces")
-    kinds = [s.get("type") for s in spaces if isinstance(s, dict)] if spaces else []
-    own = workload.kernel or (workload.vm and workload.vm.kernel)
-    if not own and "network" not in kinds:
-        raise BundleError(
-            "config.json asks for the host's network, which a domain cannot share",
-            hint="run it with a network namespace of its own",
-        )
-    if "user" in kinds:
+    if "user" in _namespaces(bundle):
         raise BundleError("a domain has no user namespace of dom0's", hint="run it without one")
+    for phase in ("createContainer", "startContainer"):
+        if bundle.section("hooks", phase):
+            raise BundleError(
+                f"hooks.{phase} in config.json would have to run in the container's namespaces,"
+                " which are in the domain's own kernel",
+                hint="prestart, createRuntime, poststart and poststop hooks run",
+            )
     if workload.accelerators:
         raise BundleError("accelerators cannot be given to domains yet")
     if workload.vm and workload.vm.disk:
         raise BundleError("vm.image in config.json: domains have no disks yet")
+
+
+def _has_own_kernel(workload: DomainWorkload) -> bool:
+    return bool(workload.kernel or (workload.vm and workload.vm.kernel))
+
+
+def _namespaces(bundle: Bundle) -> dict[str, str]:
+    """Types of linux.namespaces, each with its path, "" for a new one."""
+    spaces = bundle.section("linux", "namespaces")
+    listed = spaces if isinstance(spaces, list) else ()
+    return {
+        str(space.get("type")): str(space.get("path") or "")
+        for space in listed
+        if isinstance(space, dict)
+    }
+
+
+def _network(bundle: Bundle, workload: DomainWorkload) -> str | None:
+    """As Plan.network. A kernel of the image's own may do without; a Linux program that expects
+    the host's network is not run without it. Raises BundleError."""
+    if workload.network == "none":
+        return None
+    path = _namespaces(bundle).get("network")
+    if path is not None and not (path and _is_hosts(path)):
+        return path
+    if _has_own_kernel(workload):
+        return None
+    raise BundleError(
+        "config.json asks for the host's network, which a domain cannot share",
+        hint="run it with a network namespace of its own, or without network by"
+        " io.hetoci.domain.network=none",
+    )
+
+
+def _is_hosts(path: str) -> bool:
+    try:
+        return os.path.samefile(path, "/proc/self/ns/net")
+    except OSError as error:
+        raise BundleError(f"the network namespace {path}: {explain(error)}") from error
 
 
 def _memory(bundle: Bundle, workload: DomainWorkload, settings: Config) -> int:

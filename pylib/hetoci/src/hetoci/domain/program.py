@@ -141,7 +141,7 @@ _SETS = (
 
 def process(spec: dict[str, Any]) -> bytes:
     """Items of an OCI `process` object. Raises BundleError."""
-    return _pack(_process(spec))
+    return pack(_process(spec))
 
 
 def container(bundle: Bundle, shares: dict[str, tuple[str, bool]]) -> bytes:
@@ -164,7 +164,7 @@ def container(bundle: Bundle, shares: dict[str, tuple[str, bool]]) -> bytes:
         items.append(("k", _join("/proc/sys/" + name.replace(".", "/"), str(value))))
     if shares:
         items.append(("v", "1"))
-    return _pack(items)
+    return pack(items)
 
 
 def _hostname(bundle: Bundle) -> str:
@@ -184,10 +184,11 @@ def surroundings() -> bytes:
     import time
 
     seconds, nano = divmod(time.time_ns(), 1000000000)
-    return _pack([("T", _join(str(seconds), str(nano))), ("R", os.urandom(64).hex())])
+    return pack([("T", _join(str(seconds), str(nano))), ("R", os.urandom(64).hex())])
 
 
-def _pack(items: Sequence[tuple[str, str]]) -> bytes:
+def pack(items: Sequence[tuple[str, str]]) -> bytes:
+    """`items` as the agent takes them. Raises BundleError for a NUL."""
     parts = []
     for key, value in items:
         if "\0" in value:

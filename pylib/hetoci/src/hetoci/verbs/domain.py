@@ -202,6 +202,10 @@ def give_back(host: Host, record: Record) -> list[str]:
     try:
         _await_lock(host, record)
         xen.destroy(host, record.data["domain"])
+        if record.marked(state.NETWORK):
+            from ..domain import network
+
+            network.clean(host, record)
     except HetociError as error:
         failures.append(str(error))
     if record.data["cgroup"]:

@@ -1,0 +1,450 @@
+# SPDX-License-Identifier: MIT
+"""A domain in the network namespace that an engine made for its container.
+
+The namespace keeps its devices with their addresses. Each of its Ethernet devices is joined with a
+network device of the domain (`vifN.M`, by xen-netback), which is moved into the namespace: what
+comes in at one goes out of the other, by two filters. The guest's device has the same hardware
+address, name and MTU, and the agent in the guest is told the addresses, routes and neighbours.
+"""
+
+from __future__ import annotations
+
+import _socket
+import os
+import struct
+import time
+
+from .. import claims, netlink, state
+from ..backends import xen
+from ..errors import DeviceBusy, XenError
+from ..host import explain
+from ..model import Holder
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Container, Iterable
+
+    from ..host import Host
+    from ..state import Record
+    from .store import Store
+
+#: How long dom0's kernel may take to make a network device, s.
+_PATIENCE = 10.0
+
+#: Marks our filters: their priority, "he".
+_PRIORITY = 0x6865
+
+#: Of the namespace that a process is in (ip-sysctl.rst).
+_NO_IPV6 = "/proc/sys/net/ipv6/conf/{}/disable_ipv6"
+
+# linux/if.h, if_arp.h, if_ether.h
+_UP, _LOOPBACK, _NOARP = 0x1, 0x8, 0x80
+_ARPHRD_ETHER = 1
+_ETH_P_ALL = _socket.htons(3)
+
+# linux/if_link.h
+_IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_NET_NS_PID, _IFLA_IFALIAS = 1, 3, 4, 19, 20
+
+# linux/if_addr.h
+_IFA_LOCAL, _IFA_FLAGS = 2, 8
+_IFA_COPIED = (1, 2, 3, 4, 9)  # address, local, label, broadcast, priority of the route
+_IFA_F_NODAD, _IFA_F_PERMANENT, _IFA_F_NOPREFIXROUTE = 0x02, 0x80, 0x200
+
+# linux/rtnetlink.h
+_RTA_OIF, _RTA_GATEWAY, _RTA_MULTIPATH, _RTA_VIA = 4, 5, 9, 18
+_RTA_COPIED = (1, 2, 5, 6, 7, 8, 18)  # destination, source, gateway, priority, own address,
+_TABLE_MAIN = 254  # metrics, gateway of another family
+_BY_KERNEL, _BY_RA = 2, 9
+_F_CLONED, _F_ONLINK = 0x200, 0x4
+
+# linux/neighbour.h
+_NUD_PERMANENT = 0x80
+_NDA_COPIED = (1, 2)  # address, hardware address
+
+# linux/pkt_sched.h, pkt_cls.h, tc_act/tc_mirred.h
+_INGRESS, _INGRESS_HANDLE = 0xFFFFFFF1, 0xFFFF0000
+_TCA_KIND, _TCA_OPTIONS = 1, 2
+_U32_SEL, _U32_ACT = 5, 7
+_ACT_KIND, _ACT_OPTIONS, _MIRRED_PARMS = 1, 2, 2
+_STOLEN, _EGRESS_REDIRECT = 4, 1
+
+_LINK = struct.Struct("=BxHiII")
+_ADDRESS = struct.Struct("=BBBBI")
+_ROUTE = struct.Struct("=BBBBBBBBI")
+_NEIGHBOUR = struct.Struct("=BxxxiHBB")
+_TRAFFIC = struct.Struct("=BxxxiIII")
+
+
+class Device:
+    """An Ethernet device of the namespace."""
+
+    __slots__ = ("index", "mac", "mtu", "name")
+
+    def __init__(self, index: int, name: str, mac: bytes, mtu: int) -> None:
+        self.index = index
+        self.name = name
+        self.mac = mac
+        self.mtu = mtu
+
+
+# what the namespace has
+
+
+def devices(net: netlink.Socket) -> list[Device]:
+    """Ethernet devices that are up, in the order in which they were made."""
+    found = []
+    for raw in net.dump(netlink.GETLINK, _LINK.pack(0, 0, 0, 0, 0)):
+        _family, kind, index, flags, _change = _LINK.unpack_from(raw)
+        values = netlink.attributes(raw[_LINK.size :])
+        alias = values.get(_IFLA_IFALIAS, b"")
+        if kind != _ARPHRD_ETHER or not flags & _UP or flags & _LOOPBACK or _is_ours(alias):
+            continue
+        mtu = struct.unpack("=I", values[_IFLA_MTU])[0]
+        name = values[_IFLA_IFNAME].rstrip(b"\0").decode()
+        found.append(Device(index, name, values[_IFLA_ADDRESS], mtu))
+    return sorted(found, key=lambda device: device.index)
+
+
+def _is_ours(alias: bytes) -> bool:
+    """True of a domain's device that is about to go."""
+    return alias.startswith(b"hetoci ")
+
+
+def messages(net: netlink.Socket, found: Iterable[Device]) -> list[tuple[int, bytes]]:
+    """What makes the guest's devices like `found`, in an order that works: kinds and bodies of
+    messages, in which a device's index is its place in `found`, from 1 on."""
+    places = {device.index: place for place, device in enumerate(found, 1)}
+    return [
+        *((netlink.NEWADDR, body) for body in _addresses(net, places)),
+        *((netlink.NEWNEIGH, body) for body in _neighbours(net, places)),
+        *((netlink.NEWROUTE, body) for body in _routes(net, places)),
+    ]
+
+
+def _addresses(net: netlink.Socket, places: dict[int, int]) -> list[bytes]:
+    """All but those that the kernel has made, or has by somebody's advertisement."""
+    found = []
+    for raw in net.dump(netlink.GETADDR, _ADDRESS.pack(0, 0, 0, 0, 0)):
+        family, prefix, flags, scope, index = _ADDRESS.unpack_from(raw)
+        values = netlink.attributes(raw[_ADDRESS.size :])
+        if _IFA_FLAGS in values:
+            flags = struct.unpack("=I", values[_IFA_FLAGS])[0]
+        if index not in places or not flags & _IFA_F_PERMANENT:
+            continue
+        if family == _socket.AF_INET6 and values[1][:2] == b"\xfe\x80":
+            continue
+        flags = flags & _IFA_F_NOPREFIXROUTE | _IFA_F_PERMANENT
+        if family == _socket.AF_INET6:  # the one who has the same address is joined with the guest
+            flags |= _IFA_F_NODAD
+        found.append(
+            _ADDRESS.pack(family, prefix, flags & 0xFF, scope, places[index])
+            + netlink.pick(values, _IFA_COPIED)
+            + netlink.number(_IFA_FLAGS, flags)
+        )
+    return found
+
+
+def _neighbours(net: netlink.Socket, places: dict[int, int]) -> list[bytes]:
+    """Those that somebody has set for good."""
+    found = []
+    for raw in net.dump(netlink.GETNEIGH, _NEIGHBOUR.pack(0, 0, 0, 0, 0)):
+        family, index, state, flags, kind = _NEIGHBOUR.unpack_from(raw)
+        if index in places and state & _NUD_PERMANENT:
+            values = netlink.attributes(raw[_NEIGHBOUR.size :])
+            found.append(
+                _NEIGHBOUR.pack(family, places[index], state, flags, kind)
+                + netlink.pick(values, _NDA_COPIED)
+            )
+    return found
+
+
+def _routes(net: netlink.Socket, places: dict[int, int]) -> list[bytes]:
+    """The main table's, but for those that come with an address; gateways last."""
+    found = []
+    for raw in net.dump(netlink.GETROUTE, _ROUTE.pack(0, 0, 0, 0, 0, 0, 0, 0, 0)):
+        family, to, source, tos, table, protocol, scope, kind, flags = _ROUTE.unpack_from(raw)
+        values = netlink.attributes(raw[_ROUTE.size :])
+        if table != _TABLE_MAIN or protocol in (_BY_KERNEL, _BY_RA) or flags & _F_CLONED:
+            continue
+        if _RTA_MULTIPATH in values:
+            raise XenError("a route over several ways cannot be given to a domain")
+        place = places.get(struct.unpack("=i", values.get(_RTA_OIF, bytes(4)))[0])
+        if place is None:
+            continue
+        head = _ROUTE.pack(family, to, source, tos, table, protocol, scope, kind, flags & _F_ONLINK)
+        body = head + netlink.number(_RTA_OIF, place) + netlink.pick(values, _RTA_COPIED)
+        found.append((_RTA_GATEWAY in values or _RTA_VIA in values, body))
+    return [body for _, body in sorted(found, key=lambda route: route[0])]
+
+
+def first_ip(settings: Iterable[tuple[int, bytes]], place: int) -> str:
+    """The first IPv4 address of the device at `place`; "" if there is none."""
+    for kind, body in settings:
+        if kind == netlink.NEWADDR and body[0] == _socket.AF_INET:
+            values = netlink.attributes(body[_ADDRESS.size :])
+            if _ADDRESS.unpack_from(body)[4] == place:
+                return _socket.inet_ntoa(values[_IFA_LOCAL])
+    return ""
+
+
+def items(
+    found: Iterable[Device], settings: Iterable[tuple[int, bytes]], quiet: Container[str]
+) -> list[tuple[str, str]]:
+    """The same for the agent (recipes-guest, item.c). quiet: names of devices without IPv6."""
+    told = [("i", f"{d.mac.hex()}\1{d.name}\1{d.mtu}\1{int(d.name in quiet)}") for d in found]
+    return told + [("N", f"{kind:04x}{body.hex()}") for kind, body in settings]
+
+
+# joining
+
+
+def _redirect(net: netlink.Socket, source: int, target: int) -> None:
+    """Have all that comes in at device `source` go out of device `target`."""
+    kind = netlink.text(_TCA_KIND, "ingress")
+    net.ask(
+        netlink.NEWQDISC,
+        _TRAFFIC.pack(0, source, _INGRESS_HANDLE, _INGRESS, 0) + kind,
+        netlink.CREATE | netlink.EXCL,
+    )
+    parameters = struct.pack("=IIiiiiI", 0, 0, _STOLEN, 0, 0, _EGRESS_REDIRECT, target)
+    action = netlink.attribute(
+        1,
+        netlink.text(_ACT_KIND, "mirred"),
+        netlink.attribute(_ACT_OPTIONS, netlink.attribute(_MIRRED_PARMS, parameters)),
+    )
+    # A selector with one key that asks for nothing (struct tc_u32_sel, TC_U32_TERMINAL).
+    everything = struct.pack("=BBBxHHhhIIIii", 1, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+    options = netlink.attribute(
+        _TCA_OPTIONS, netlink.attribute(_U32_SEL, everything), netlink.attribute(_U32_ACT, action)
+    )
+    net.ask(
+        netlink.NEWTFILTER,
+        _TRAFFIC.pack(0, source, 0, _INGRESS_HANDLE, _PRIORITY << 16 | _ETH_P_ALL)
+        + netlink.text(_TCA_KIND, "u32")
+        + options,
+        netlink.CREATE | netlink.EXCL,
+    )
+
+
+def _has_our_filter(net: netlink.Socket, index: int) -> bool:
+    ask = _TRAFFIC.pack(0, index, 0, _INGRESS_HANDLE, 0)
+    filters = (_TRAFFIC.unpack_from(raw)[4] for raw in net.dump(netlink.GETTFILTER, ask))
+    return any(info >> 16 == _PRIORITY for info in filters)
+
+
+def separate(net: netlink.Socket) -> None:
+    """Take our filters away from all devices of a namespace."""
+    for device in devices(net):
+        if _has_our_filter(net, device.index):
+            net.ask(
+                netlink.DELQDISC,
+                _TRAFFIC.pack(0, device.index, _INGRESS_HANDLE, _INGRESS, 0)
+                + netlink.text(_TCA_KIND, "ingress"),
+            )
+
+
+def join(net: netlink.Socket, device: Device, vif: str, alias: str) -> None:
+    """Join `device` with the domain's device called `vif`, both in the namespace. Raises
+    XenError if somebody else does something like that with one of them."""
+    index = _index(net, vif)
+    _change(
+        net,
+        index,
+        netlink.number(_IFLA_MTU, device.mtu) + netlink.text(_IFLA_IFALIAS, alias),
+        _UP | _NOARP,
+    )
+    try:
+        _redirect(net, index, device.index)
+        _redirect(net, device.index, index)
+    except FileExistsError:
+        raise XenError(
+            f"the network device {device.name} of the container has an ingress filter already,"
+            " which a domain would bypass"
+        ) from None
+
+
+def _change(net: netlink.Socket, index: int, values: bytes, flags: int = 0) -> None:
+    net.ask(netlink.NEWLINK, _LINK.pack(0, 0, index, flags, flags) + values)
+
+
+def _index(net: netlink.Socket, name: str) -> int:
+    """Raises OSError with ENODEV."""
+    found = net.ask(netlink.GETLINK, _LINK.pack(0, 0, 0, 0, 0) + netlink.text(_IFLA_IFNAME, name))
+    index: int = _LINK.unpack_from(found)[2]
+    return index
+
+
+# the domain's devices
+
+
+def offer(store: Store, domain: int, number: int, device: Device, name: str, ip: str) -> None:
+    """Have dom0's kernel and the guest's make a network device: both nodes that `xl` would
+    make, without its script. The back end's says whose it is (`xen.destroy` looks there), and the
+    address `ip`, for kernels of an image's own."""
+    back = f"{xen.VIFS}/{domain}/{number}"
+    front = f"/local/domain/{domain}/device/vif/{number}"
+    mac = device.mac.hex(":")
+    own = f"n{domain} r0"
+    readable = f"n0 r{domain}"
+    store.write(back, "", readable)
+    store.write(front, "", own)
+    for key, value in (("backend", back), ("backend-id", "0"), ("handle", str(number)),
+                       ("mac", mac), ("mtu", str(device.mtu)), ("state", "1")):  # fmt: skip
+        store.write(f"{front}/{key}", value, own)
+    for key, value in (("frontend", front), ("frontend-id", str(domain)), ("domain", name),
+                       ("online", "1"), ("script", ""), ("handle", str(number)), ("mac", mac),
+                       ("ip", ip), ("state", "1")):  # fmt: skip
+        store.write(f"{back}/{key}", value, readable)
+
+
+def connect(store: Store, domain: int, number: int) -> None:
+    """Let the back end go on: it waits for what `xl` has a script say."""
+    back = f"{xen.VIFS}/{domain}/{number}"
+    store.write(f"{back}/hotplug-status", "connected", f"n0 r{domain}")
+
+
+class Network:
+    """The namespace of a container that is a domain, from its keeper's point of view."""
+
+    def __init__(self, host: Host, record: Record, path: str) -> None:
+        """In the namespace that dom0's devices appear in. path: of the container's namespace, ""
+        for a new one that the keeper makes."""
+        self._host = host
+        self._record = record
+        self._path = path
+        self._outside = netlink.Socket()
+        self._inside: netlink.Socket | None = None
+        self._joined = False
+
+    def enter(self) -> None:
+        """Go where the container's network is. Raises XenError."""
+        if self._path:
+            try:
+                descriptor = self._host.open(self._path, os.O_RDONLY)
+                try:
+                    self._host.enter_network_namespace(descriptor)
+                finally:
+                    os.close(descriptor)
+            except OSError as error:
+                raise XenError(
+                    f"cannot enter the network namespace {self._path}: {explain(error)}"
+                ) from error
+        self._inside = netlink.Socket()
+
+    def attach(self, store: Store, domain: int, name: str) -> list[tuple[str, str]]:
+        """Give the domain what the namespace has by now; what the agent is told of it. Raises
+        XenError or DeviceBusy."""
+        net = self._inside
+        if net is None:
+            return []
+        try:
+            found = devices(net)
+            if not found:
+                return []
+            self._claim()
+            separate(net)  # what a domain left that lost its keeper
+            settings = messages(net, found)
+            for number, device in enumerate(found):
+                offer(store, domain, number, device, name, first_ip(settings, number + 1))
+                self._attach(store, domain, number, device)
+        except OSError as error:
+            raise XenError(
+                f"the network of domain {name} cannot be set up: {explain(error)}",
+                hint="dom0's kernel needs xen-netback (CONFIG_XEN_NETDEV_BACKEND), CONFIG_NET_SCH_"
+                "INGRESS, CONFIG_NET_CLS_U32 and CONFIG_NET_ACT_MIRRED",
+            ) from error
+        quiet = [d.name for d in found if self._host.text(_NO_IPV6.format(d.name)) == "1"]
+        return items(found, settings, quiet)
+
+    def _claim(self) -> None:
+        host, record = self._host, self._record
+        inode = os.stat("/proc/self/ns/net").st_ino
+        pid = os.getpid()
+        me = Holder(record.id, str(record.data["root"]), pid, host.start_time(pid) or "")
+        try:
+            claims.acquire(host, f"{state.NETWORK}.{inode}", me)
+        except DeviceBusy as error:
+            raise DeviceBusy(
+                f"the container's network belongs to another domain: {error.message}",
+                hint="a network namespace serves one domain; give the pod's other domains"
+                " io.hetoci.domain.network=none",
+            ) from None
+        if self._path:
+            record.mark(state.NETWORK, f"{inode} {self._path}")
+        self._joined = True
+        host.checkpoint("keeper:network")
+
+    def _attach(self, store: Store, domain: int, number: int, device: Device) -> None:
+        net = self._inside
+        vif = f"vif{domain}.{number}"
+        index = _await(lambda: _index(self._outside, vif), vif)
+        _change(self._outside, index, netlink.number(_IFLA_NET_NS_PID, os.getpid()))
+        self._silence(vif)
+        if net is not None:
+            join(net, device, vif, f"hetoci {self._record.id[:200]}")
+        connect(store, domain, number)
+        self._host.checkpoint("keeper:attached")
+
+    def _silence(self, vif: str) -> None:
+        """Keep the namespace from speaking for itself on the domain's device."""
+        try:
+            self._host.poke(_NO_IPV6.format(vif), "1")
+        except FileNotFoundError:  # a kernel without IPv6
+            pass
+
+    def detach(self) -> None:
+        """Give the namespace back as it was. The domain's devices go with the domain."""
+        if not self._joined or self._inside is None:
+            return
+        self._joined = False
+        try:
+            separate(self._inside)
+        except OSError as error:
+            raise XenError(f"the container's network is not as before: {explain(error)}") from error
+        self._host.remove(f"{self._record.directory}/{state.NETWORK}")
+
+
+def _await(look: Callable[[], int], vif: str) -> int:
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            return look()
+        except OSError:
+            if time.monotonic() > deadline:
+                raise XenError(
+                    f"dom0's kernel has made no network device {vif} within {_PATIENCE:g} s",
+                    hint="it needs xen-netback (CONFIG_XEN_NETDEV_BACKEND)",
+                ) from None
+        time.sleep(0.005)
+
+
+def clean(host: Host, record: Record) -> None:
+    """What `detach` does, for a container whose keeper was killed. Raises XenError."""
+    noted = host.text(f"{record.directory}/{state.NETWORK}")
+    if not noted:
+        return
+    inode, _, path = noted.partition(" ")
+    try:
+        descriptor = host.open(path, os.O_RDONLY)
+    except OSError:  # the namespace is gone
+        return
+    try:
+        if os.fstat(descriptor).st_ino == int(inode):
+            _clean(host, record, f"{state.NETWORK}.{inode}", descriptor)
+    except OSError as error:
+        raise XenError(f"the container's network is not as before: {explain(error)}") from error
+    finally:
+        os.close(descriptor)
+
+
+def _clean(host: Host, record: Record, key: str, descriptor: int) -> None:
+    try:
+        claim = claims.take_back(host, key, record.id, str(record.data["root"]))
+    except DeviceBusy:  # another domain has it now, and has replaced what was there
+        return
+    net = netlink.inside(host, descriptor)
+    try:
+        separate(net)
+    finally:
+        net.close()
+        claim.give_up()

@@ -12,7 +12,7 @@ import pytest
 
 from conftest import RUNTIME, Board
 
-pytestmark = [pytest.mark.lg_feature("domains"), pytest.mark.lg_feature("containers")]
+pytestmark = pytest.mark.lg_feature("domains")
 
 TOOL = "python3 /run/domain.py"
 FILES = "/var/lib/containers/domain"
@@ -288,6 +288,79 @@ def test_the_shim_and_containerd_killed(clean: Board, victims: str) -> None:
     clean.until("ctr version", "Server:")
     forget_all(clean)
     assert domains(clean) == []
+
+
+# network
+
+
+@pytest.fixture
+def pod(clean: Board) -> Iterator[str]:
+    """A network namespace as a CNI plug-in leaves it; dom0 is 10.99.0.1 and serves a page there."""
+    clean.check(
+        "ip netns add pod; ip link add pod0 mtu 1400 type veth peer name eth0 mtu 1400 netns pod;"
+        " ip address add 10.99.0.1/24 dev pod0; ip link set pod0 up;"
+        " ip -n pod link set lo up; ip -n pod link set eth0 up;"
+        " ip -n pod address add 10.99.0.2/24 brd + dev eth0;"
+        " ip -n pod address add fd99::2/64 dev eth0 nodad;"
+        " ip -n pod route add default via 10.99.0.1;"
+        " mkdir -p /run/www; echo page of dom0 > /run/www/index.html;"
+        " busybox httpd -p 10.99.0.1:80 -h /run/www"
+    )
+    yield "/run/netns/pod"
+    assert network_left(clean) == ""
+    clean.check("pkill -x busybox; ip netns delete pod")
+
+
+def network_left(board: Board) -> str:
+    """What domains without life have of the pod's network and of dom0's."""
+    return board.check(
+        "ip -n pod -o link | grep vif; ip -o link | grep vif; ip netns exec pod tc qdisc show dev eth0"
+        " | grep ingress; xenstore-list /local/domain/0/backend/vif 2>/dev/null; true"
+    )
+
+
+def namespaces(path: str) -> dict[str, Any]:
+    """Changes of a bundle: the network namespace at `path`."""
+    kinds = ("pid", "ipc", "uts", "mount")
+    network = {"type": "network", **({"path": path} if path else {})}
+    return {"namespaces": [*({"type": kind} for kind in kinds), network]}
+
+
+def test_a_domain_has_its_pods_address_and_speaks_with_the_world(clean: Board, pod: str) -> None:
+    script = (
+        "ip -o address show dev eth0; ip route; cat /sys/class/net/eth0/mtu; mkdir -p /tmp/w;"
+        " wget -q -O - http://10.99.0.1/; echo page of the domain > /tmp/w/index.html;"
+        " httpd -p 8080 -h /tmp/w; sleep 1000"
+    )
+    sys = {"destination": "/sys", "type": "sysfs", "source": "sysfs"}
+    mounts = [{"destination": "/proc", "type": "proc", "source": "proc"}, sys]
+    started(clean, "n", ["sh", "-c", script], linux=namespaces(pod), mounts=mounts)
+    said = clean.until("cat /run/n.log", "page of dom0")
+    assert "inet 10.99.0.2/24 brd 10.99.0.255" in said
+    assert "inet6 fd99::2/64" in said
+    assert "default via 10.99.0.1" in said
+    assert "\n1400\n" in said
+    clean.until("busybox wget -q -T 5 -O - http://10.99.0.2:8080/", "page of the domain")
+    other = bundle(clean, "other", ["true"], linux=namespaces(pod))
+    clean.fails(f"hetoci run {other}", "belongs to another domain: .* held by container n")
+    clean.check("hetoci delete --force n")
+
+
+def test_a_namespace_without_devices_is_no_network(clean: Board) -> None:
+    done = clean.run(f"hetoci run {bundle(clean, 'lo', ['ip', '-o', 'link'])}", 90)
+    assert done.status == 0
+    assert " lo: " in done.out
+    assert "eth0" not in done.out
+
+
+@pytest.mark.parametrize("step", ["keeper:network", "keeper:attached"])
+def test_death_at_a_step_of_the_network_leaves_nothing(clean: Board, pod: str, step: str) -> None:
+    words = bundle(clean, "f", ["sleep", "1000"], linux=namespaces(pod))
+    clean.run(f"{TOOL} die {step} run --detach {words} > /dev/null 2>&1 < /dev/null", 90)
+    clean.check("hetoci reap")
+    clean.run("hetoci delete --force f")
+    assert domains(clean) == []
+    assert network_left(clean) == ""
 
 
 def test_hetoci_shows_domains(clean: Board) -> None:

@@ -314,8 +314,9 @@ def pod(clean: Board) -> Iterator[str]:
 def network_left(board: Board) -> str:
     """What domains without life have of the pod's network and of dom0's."""
     return board.check(
-        "ip -n pod -o link | grep vif; ip -o link | grep vif; ip netns exec pod tc qdisc show dev eth0"
-        " | grep ingress; xenstore-list /local/domain/0/backend/vif 2>/dev/null; true"
+        "ip -n pod -o link | grep vif; ip -o link | grep vif;"
+        " ip netns exec pod tc qdisc show dev eth0 | grep ingress;"
+        " xenstore-list /local/domain/0/backend/vif 2>/dev/null; true"
     )
 
 

@@ -8,11 +8,12 @@ not raised.
 import re
 import shlex
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Protocol
 
 import grpc
 
 from conftest import IMAGES, RUNTIME, Board, Result
+from hetoci_lab.cri import Cri
 
 NAME = "one"
 #: What an image's program needs to be told so that it goes on; firmware always does.
@@ -112,69 +113,47 @@ class Ctr(Containerd):
         self.board.remove(NAME)
 
 
-class Cri(Containerd):
-    """containerd by the calls that kubelet makes."""
+class Pod(Containerd):
+    """containerd by the calls that kubelet makes: a pod with one container."""
 
     namespace = "k8s.io"
-    logs = "/run/pod"
 
     def __init__(self, board: Board, port: int) -> None:
         super().__init__(board)
-        self.messages, services = grpc.protos_and_services("cri.proto")
-        channel = grpc.insecure_channel(f"127.0.0.1:{port}")
-        self.runtime = services.RuntimeServiceStub(channel)
-        self.images = services.ImageServiceStub(channel)
+        self.cri = Cri(f"127.0.0.1:{port}")
         self.pod = ""
         self.container = ""
 
     def load(self, image: str) -> None:
         """Import it, and wait until CRI has noticed."""
-        super().load("pause")
-        super().load(image)
         for name in ("pause", image):
-            spec = {"image": f"localhost/{name}:latest"}
-            status = self.messages.ImageStatusRequest(image=spec)
+            super().load(name)
             for _ in range(20):
-                if self.images.ImageStatus(status, timeout=SECONDS).image.id:
+                if self.cri.has_image(f"localhost/{name}:latest"):
                     break
             else:
                 raise AssertionError(f"CRI does not see the image {name}")
 
     def start(self, image: str, annotations: Mapping[str, str]) -> Result:
         """RunPodSandbox, CreateContainer, StartContainer."""
-        host = {"namespace_options": {"network": self.messages.NODE}}
-        pod = self.messages.PodSandboxConfig(
-            metadata={"name": "pod", "uid": "1", "namespace": "tests"},
-            log_directory=self.logs,
-            annotations=annotations,
-            linux={"security_context": host},
-        )
-        container = self.messages.ContainerConfig(
-            metadata={"name": NAME},
-            image={"image": f"localhost/{image}:latest"},
-            args=FOREVER.get(image, ())[1:],
-            annotations=annotations,
-            log_path="log",
-            linux={"security_context": host},
-        )
         try:
-            self.pod = self._call("RunPodSandbox", "RunPodSandboxRequest", config=pod,
-                                  runtime_handler="hetoci").pod_sandbox_id  # fmt: skip
-            self.container = self._call(
-                "CreateContainer", "CreateContainerRequest", pod_sandbox_id=self.pod,
-                config=container, sandbox_config=pod,
-            ).container_id  # fmt: skip
-            self._call("StartContainer", "ContainerRequest", container_id=self.container)
+            self.pod = self.cri.run_pod("pod", network="NODE", annotations=annotations)
+            self.container = self.cri.start(
+                self.pod,
+                NAME,
+                f"localhost/{image}:latest",
+                args=FOREVER.get(image, ())[1:],
+                annotations=annotations,
+            )
         except grpc.RpcError as error:
             return Result(str(error.details()), 1)
         return Result("", 0)
 
     def state(self) -> str:
         """As ListContainers says it; ContainerStatus must agree."""
-        listed = {row.id: row.state for row in self._call("ListContainers", "Nothing").containers}
-        assert listed[self.container] == self._status().state
-        name = self.messages.ContainerState.Name(listed[self.container])
-        return str(name).removeprefix("CONTAINER_").lower()
+        listed = {row.id: row.state for row in self.cri.containers()}
+        assert listed[self.container] == self.cri.status(self.container)[0]
+        return listed[self.container]
 
     def identity(self) -> str:
         """From CreateContainer."""
@@ -182,33 +161,24 @@ class Cri(Containerd):
 
     def log(self) -> str:
         """The lines of the log file without what CRI puts in front."""
-        lines = self.board.check(f"cat {self.logs}/log").splitlines()
+        lines = self.board.check(f"cat /run/pod/{NAME}.log").splitlines()
         return "\n".join(line.split(" ", 3)[-1] for line in lines)
 
     def stop(self) -> None:
         """StopContainer."""
-        self._call("StopContainer", "StopContainerRequest", container_id=self.container, timeout=30)
+        self.cri.stop(self.container)
 
     def exit_code(self) -> int:
         """From ContainerStatus."""
-        return int(self._status().exit_code)
+        return self.cri.status(self.container)[1]
 
     def remove(self) -> None:
-        """RemoveContainer, StopPodSandbox, RemovePodSandbox."""
+        """The container, then its pod."""
         if self.container:
-            self._call("RemoveContainer", "ContainerRequest", container_id=self.container)
+            self.cri.remove(self.container)
         if self.pod:
-            self._call("StopPodSandbox", "PodSandboxRequest", pod_sandbox_id=self.pod)
-            self._call("RemovePodSandbox", "PodSandboxRequest", pod_sandbox_id=self.pod)
+            self.cri.remove_pod(self.pod)
         self.pod = self.container = ""
-
-    def _status(self) -> Any:
-        reply = self._call("ContainerStatus", "ContainerRequest", container_id=self.container)
-        return reply.status
-
-    def _call(self, method: str, message: str, **fields: Any) -> Any:
-        request = getattr(self.messages, message)(**fields)
-        return getattr(self.runtime, method)(request, timeout=SECONDS)
 
 
 class Commands:

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from conftest import IMAGES, RUNTIME, Board
-from engines import EXITED, NAME, RUNNING, Cri, Ctr, Docker, Engine, Podman
+from engines import EXITED, NAME, RUNNING, Ctr, Docker, Engine, Pod, Podman
+from hetoci_lab.cri import SOCKET
 from ociimage import without
 from test_accelerator_container import leftovers
 from test_firmware_container import free
@@ -22,7 +23,6 @@ SAYS = {"fw-echo": "(?i)cortex-r5", "pl-sha256": "round 2: .*right"}
 STOPPED = {"fw-echo": 143, "pl-sha256": 0}
 LIVES = [(engine, image) for engine in ("ctr", "cri", "podman", "docker") for image in SAYS]
 BARE = "fw-bare"
-SOCKET = "/run/containerd/containerd.sock"
 BUNDLES = "/run/containerd/io.containerd.runtime.v2.task"
 IMAGE_FILE = "hetoci-image.json"
 
@@ -33,7 +33,7 @@ def engines(board: Board) -> Iterator[dict[str, Engine]]:
     board.check("systemctl start docker", 120)
     with contextlib.ExitStack() as stack:
         port = stack.enter_context(board.forward(SOCKET))
-        yield {"ctr": Ctr(board), "cri": Cri(board, port), "podman": Podman(board),
+        yield {"ctr": Ctr(board), "cri": Pod(board, port), "podman": Podman(board),
                "docker": Docker(board)}  # fmt: skip
     board.run("systemctl stop docker docker.socket", 60)
 
@@ -91,7 +91,7 @@ def test_an_image_lives_its_life(clean_board: Board, engine: Engine, image: str)
 
 def test_the_users_annotation_wins_over_the_images_key(clean_board: Board, engine: Engine) -> None:
     wish = {"io.hetoci.firmware": "/users/choice.elf"}
-    if isinstance(engine, Cri):  # of a pod's annotations, the one for the container wins
+    if isinstance(engine, Pod):  # of a pod's annotations, the one for the container wins
         wish = {"io.hetoci.firmware": "/x", f"io.hetoci.firmware/{NAME}": "/users/choice.elf"}
     said = refused(engine, "fw-echo", wish)
     assert "/users/choice.elf" in said

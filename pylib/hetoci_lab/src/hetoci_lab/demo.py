@@ -5,13 +5,24 @@ import re
 import sys
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
+from grpc import RpcError
+
+from hetoci_lab.cri import SOCKET, Cri
 from hetoci_lab.errors import LabError
 from hetoci_lab.session import Session
 
 RUNTIME = "--runtime io.containerd.hetoci.v1"
 IMAGES = "/usr/share/hetoci/images"
+POD: dict[str, tuple[str, dict[str, str], str]] = {
+    "linux": ("hello", {}, "hello"),
+    "firmware": ("fw-echo", {}, "Cortex-R5"),
+    "rtos": ("rtos-jitter", {}, "jitter: "),
+    "micro-vm": ("hello", {"io.hetoci.workload": "domain"}, "hello"),
+}
+"""Containers of the last act: image, annotations, and what each says when it works."""
 
 
 def run(board: Path) -> None:
@@ -33,6 +44,7 @@ class Demo:
         self.start()
         self.look()
         self.stop()
+        self.pod()
         self.power_off()
         tell("\nAll of it was observed, not assumed. Try it yourself: make shell")
 
@@ -93,6 +105,44 @@ class Demo:
         )
         self.check("hetoci devices", r"r5f.*\bfree\b", "and free for the next container")
 
+    def pod(self) -> None:
+        """Run a Linux program, firmware, an RTOS and a micro-VM side by side in one pod."""
+        act("One pod of four kinds, by the calls that Kubernetes makes")
+        for name in ("pause", *dict.fromkeys(image for image, _, _ in POD.values())):
+            archive = f"{IMAGES}/{name}.oci.tar"
+            self.check(f"ctr -n k8s.io image import --no-unpack {archive}", "", f"{name} imported")
+        with self.session.forward(SOCKET) as port, closing(Cri(f"127.0.0.1:{port}")) as cri:
+            try:
+                pod = cri.run_pod("demo")
+                call("RunPodSandbox demo", pod[:12])
+                for name, (image, keys, _) in POD.items():
+                    reference = f"localhost/{image}:latest"
+                    container = cri.start(pod, name, reference, annotations=keys)
+                    words = " ".join(f"{key}={value}" for key, value in keys.items())
+                    call(f"CreateContainer, StartContainer {name} {image} {words}", container[:12])
+                self.look_at_pod(cri, pod)
+                cri.remove_pod(pod)
+                call("StopPodSandbox, RemovePodSandbox demo", "")
+            except RpcError as error:
+                raise LabError(f"The engine refused: {error.details()}") from error
+        self.check("xl list", r"\A[^\n]*\nDomain-0[^\n]*\n?\Z", "Xen has no domain but dom0 again")
+        self.check("hetoci devices", r"r5f.*\bfree\b", "and the core is free")
+
+    def look_at_pod(self, cri: Cri, pod: str) -> None:
+        """Show the engine's list, each container's own words, and what is behind each."""
+        for name, (_, _, words) in POD.items():
+            said = f"grep -m 1 '{words}' /run/demo/{name}.log | cut -d' ' -f 4-"
+            self.until(said, words, f"{name} speaks for itself")
+        rows = [row for row in cri.containers() if row.pod == pod]
+        lines = [f"{row.id[:12]}  {row.name:9} {row.image:32} {row.state}" for row in rows]
+        call("ListContainers", *sorted(lines))
+        if sorted(row.name for row in rows if row.state == "running") != sorted(POD):
+            raise LabError("Not observed: the pod's four containers, running at once.")
+        passed("the engine's list has all four, running at once")
+        self.check("hetoci ps", "(?s)(firmware.*domain.*domain|domain.*firmware|domain.*domain)",
+                   "hetoci says what hardware each has")  # fmt: skip
+        self.check("xl list", "(?s)hetoci-.*hetoci-", "two of them are domains of Xen")
+
     def power_off(self) -> None:
         """Switch the board off from inside."""
         act("Power off")
@@ -147,6 +197,13 @@ def show(command: str, output: str) -> None:
     """Print a command as typed on the board, and its output."""
     tell(f"  board# {command}")
     for line in output.rstrip().splitlines():
+        tell(f"    {line}")
+
+
+def call(what: str, *answer: str) -> None:
+    """Print a call of the Container Runtime Interface and what came back."""
+    tell(f"  CRI: {what.rstrip()}")
+    for line in filter(None, answer):
         tell(f"    {line}")
 
 

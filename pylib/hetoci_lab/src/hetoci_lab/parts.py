@@ -16,6 +16,12 @@ IMAGES = "usr/share/hetoci/images"
 FIRMWARE = "usr/lib/firmware"
 GUEST = "usr/lib/hetoci/guest"
 EXAMPLES = "usr/share/doc/hetoci/examples"
+CRI = f"""
+[plugins."io.containerd.grpc.v1.cri"]
+  sandbox_image = "localhost/pause:latest"
+  [plugins."io.containerd.grpc.v1.cri".cni]
+    bin_dir = "/{rootfs.CNI}"
+"""
 
 
 def build(folder: Path, artefacts: Mapping[str, Path], log: Path) -> None:
@@ -67,14 +73,14 @@ def _settings(root: Path) -> None:
 def _engines(root: Path) -> None:
     """Configure the engines as an integrator does: hetoci's examples, and what this board needs.
 
-    There is no registry, so the pods' pause image is one of ours, and no network that containers
-    could be given. Docker keeps its images in containerd, as it does by default from version 29.
+    There is no registry, so the pods' pause image is one of ours. Pods get a network of the
+    board's own, Podman's and Docker's containers none. Docker keeps its images in containerd, as
+    it does by default from version 29.
     """
     examples = root / EXAMPLES
     for folder in ("containerd", "containers/containers.conf.d", "docker"):
         (root / "etc" / folder).mkdir(parents=True)
-    cri = '\n[plugins."io.containerd.grpc.v1.cri"]\n  sandbox_image = "localhost/pause:latest"\n'
-    containerd = (examples / "containerd.toml").read_text() + cri
+    containerd = (examples / "containerd.toml").read_text() + CRI
     (root / "etc/containerd/config.toml").write_text(containerd)
     shutil.copy(examples / "podman.conf", root / "etc/containers/containers.conf.d/50-hetoci.conf")
     docker = json.loads((examples / "docker-daemon.json").read_text())

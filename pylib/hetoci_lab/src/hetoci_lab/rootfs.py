@@ -14,6 +14,9 @@ from hetoci_lab.kernel import EPOCH
 BOARD = Path(__file__).parent / "board"
 PACKAGE_LIST = "usr/share/vboard/packages"
 NOT_INSTALLED = ("doc", "man", "info", "locale", "lintian", "bash-completion", "zoneinfo")
+CNI = "usr/lib/cni"
+CNI_PLUGINS = ("host-local", "loopback", "ptp")
+"""Of twenty, with several megabytes each."""
 
 
 def packages() -> list[str]:
@@ -33,6 +36,8 @@ def build(folder: Path, log: Path, progress: Step, pins: dict[str, str] | None =
     command += ["--variant=minbase", "--verbose", '--aptopt=Apt::Install-Recommends "false"']
     command += ['--aptopt=Acquire::Retries "3"']
     command += [f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in NOT_INSTALLED]
+    command += [f"--dpkgopt=path-exclude=/{CNI}/*"]
+    command += [f"--dpkgopt=path-include=/{CNI}/{name}" for name in CNI_PLUGINS]
     command += [f"--include={','.join(packages())}"]
     if pins:
         preferences = folder / "pins"

@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: MIT
 """One life of the virtual board: power on, commands over ssh, power off."""
 
+import contextlib
 import re
+import socket
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 
+from hetoci_lab import qemu
 from hetoci_lab.errors import LabError
 from hetoci_lab.machine import Machine, last_words, ssh_command
 
@@ -66,6 +69,18 @@ class Session:
         text = done.stdout.decode(errors="replace")
         return subprocess.CompletedProcess(done.args, done.returncode, text, "")
 
+    @contextlib.contextmanager
+    def forward(self, path: str, timeout: float = 30.0) -> Iterator[int]:
+        """Make a Unix socket of the board a TCP port on loopback, as long as the context lasts."""
+        port = qemu.free_port()
+        words = self.ssh_command("-N", "-o", "ExitOnForwardFailure=yes", "-L", f"{port}:{path}")
+        with subprocess.Popen(words, stdin=subprocess.DEVNULL) as tunnel:
+            try:
+                _await_port(port, tunnel, timeout)
+                yield port
+            finally:
+                tunnel.terminate()
+
     def wait_ready(self, progress: Callable[[str], None]) -> float:
         """Wait until containerd answers; return the seconds since the call.
 
@@ -103,6 +118,16 @@ class Session:
         except FileNotFoundError:
             text = ""
         return last_words(plain_lines(text), count)
+
+
+def _await_port(port: int, tunnel: "subprocess.Popen[bytes]", timeout: float) -> None:
+    deadline = time.monotonic() + timeout
+    while True:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+            return
+        if tunnel.poll() is not None or time.monotonic() > deadline:
+            raise LabError(f"ssh does not forward port {port} to the board.")
+        time.sleep(0.1)
 
 
 def plain_lines(text: str) -> list[str]:

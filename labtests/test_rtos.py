@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: MIT
-"""The RTOS of recipes/rtos-jitter in a domain, by plain xl: nothing of hetoci takes part."""
+"""The RTOS of recipes/rtos-jitter in a domain, by plain xl: nothing of hetoci takes part; and the
+same image as a container."""
 
 import re
 from collections.abc import Iterator
 
 import pytest
 
-from conftest import Board
+from conftest import RUNTIME, Board
 from hetoci_lab import run
 
 pytestmark = pytest.mark.lg_feature("domains")
@@ -176,6 +177,29 @@ def test_an_interrupt_of_dom0_is_refused_to_a_domain(kernel: Board, domain: Doma
     lines = [line for line in PASSED if "irqs" not in line] + [f"irqs = [{32 + 60}]"]
     with pytest.raises(AssertionError, match="irq"):
         domain.create(CALM, 8, *lines)
+
+
+@pytest.mark.smoke
+@pytest.mark.lg_feature("containers")
+def test_its_image_is_a_container_whose_log_is_its_console(board: Board) -> None:
+    started = board.start("rtos", "rtos-jitter")
+    assert started.status == 0, started.out
+    board.until("cat /run/rtos.log", JITTER, 40)
+    assert re.search(r"rtos +- +domain +running", board.check("hetoci ps"))
+    board.check("ctr task kill -s SIGTERM rtos")
+    board.until("ctr task ls", r"rtos +\d+ +STOPPED")
+    assert "shutdown asked for" in board.check("cat /run/rtos.log")
+    board.check("ctr task rm rtos && ctr container rm rtos")  # with its own exit code, 0
+
+
+@pytest.mark.lg_feature("containers")
+@pytest.mark.parametrize(("command", "code"), [("exit 7", 7), ("reboot", 75), ("crash", 139)])
+def test_its_end_is_the_containers_exit_code(board: Board, command: str, code: int) -> None:
+    reference = board.import_image("rtos-jitter")
+    done = board.run(f"echo {command} | ctr run --rm {RUNTIME} {reference} rtos")
+    assert done.status == code, done.out
+    assert ("the domain crashed" in done.out) == (command == "crash")
+    assert len(board.check("xl list").splitlines()) == 2
 
 
 def test_dom0_sees_which_slots_are_for_domains(board: Board) -> None:

@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 LOCK = "lock"
 CONFIGURATION = "xl.cfg"
 
+#: Node of the domain's in the Xen store where an image's own kernel may leave its exit code.
+EXIT_STATUS = "data/hetoci-exit-status"
+
 #: Exit code of an image's own kernel that asks for a reboot (sysexits.h, EX_TEMPFAIL).
 AGAIN = 75
 
@@ -321,11 +324,18 @@ class DomainKeeper(Keeper):
         if not found:
             raise Ended(KILLED, "the domain was destroyed from outside this container")
         reason = found[0].reason
-        if self._plan.items is None and reason in (xen.POWEROFF, xen.REBOOT):
-            if number and reason == xen.POWEROFF:
-                raise Ended(128 + number)
-            raise Ended(0 if reason == xen.POWEROFF else AGAIN)
+        if self._plan.items is None and reason == xen.POWEROFF:
+            own = self._own_status()
+            raise Ended((128 + number if number else 0) if own is None else own)
+        if self._plan.items is None and reason == xen.REBOOT:
+            raise Ended(AGAIN)
         raise Ended(FAULT, "the domain crashed" + self._last_words())
+
+    def _own_status(self) -> int | None:
+        """The exit code that a kernel of the image's own left before it powered off, if any."""
+        noted = self._store.read(f"/local/domain/{self._domain}/{EXIT_STATUS}") or ""
+        whole = noted.isascii() and noted.isdecimal() and len(noted) <= 3
+        return int(noted) if whole and int(noted) <= 255 else None
 
     def _last_words(self) -> str:
         tail = self._serial.tail() if self._serial is not None else ""

@@ -23,6 +23,10 @@ def discover(host: Host, part: str = "") -> list[Fabric]:
     return [fabric]
 
 
+def unchanged(host: Host, fabric: Fabric) -> bool:
+    return discover(host, fabric.part)[0].shell == fabric.shell
+
+
 def program(host: Host, fabric: Fabric, programming: Programming) -> None:
     host.put(DESIGN, programming.bitstream)
 

@@ -283,7 +283,7 @@ def _claim(
             if last:
                 raise
             continue
-        if _unchanged(host, settings, placement):
+        if _unchanged(host, placement):
             return placement, contents, taken
         for claim in taken:
             claim.give_up()
@@ -298,20 +298,11 @@ def _keys(host: Host, fabric: Fabric) -> list[str]:
     return keys
 
 
-def _unchanged(host: Host, settings: Config, placement: Placement) -> bool:
-    chosen = placement.chosen.values()
-    now = {
-        fabric.place: fabric
-        for name in {fabric.backend for fabric in chosen}
-        for fabric in backends.load(host, name).discover(host, settings.part)
-    }
-    for fabric in chosen:
-        found = now.get(fabric.place)
-        if found is None or found.shell != fabric.shell:
-            return False
-        if found.design and not found.ours:
-            return False
-    return True
+def _unchanged(host: Host, placement: Placement) -> bool:
+    return all(
+        backends.load(host, fabric.backend).unchanged(host, fabric)
+        for fabric in placement.chosen.values()
+    )
 
 
 def _program(

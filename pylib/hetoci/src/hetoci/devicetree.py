@@ -19,8 +19,33 @@ BASE = "/sys/firmware/devicetree/base"
 _MAX_DEPTH = 8
 
 
+class ReadOnce:
+    """A context in which each property is read once: what has many descendants is asked for
+    the same things by all of them."""
+
+    __slots__ = ("_host",)
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+
+    def __enter__(self) -> None:
+        self._host.memory[ReadOnce] = {}
+
+    def __exit__(self, *_: object) -> None:
+        del self._host.memory[ReadOnce]
+
+
 def raw(host: Host, node: str, name: str) -> bytes | None:
     """The property's bytes, None if the node has no such property."""
+    seen: dict[tuple[str, str], bytes | None] | None = host.memory.get(ReadOnce)
+    if seen is None:
+        return _read(host, node, name)
+    if (node, name) not in seen:
+        seen[node, name] = _read(host, node, name)
+    return seen[node, name]
+
+
+def _read(host: Host, node: str, name: str) -> bytes | None:
     try:
         return host.read(f"{node}/{name}", 1 << 16)
     except OSError:

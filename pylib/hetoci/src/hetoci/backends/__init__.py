@@ -6,6 +6,9 @@ Fabric backends (programmable logic) offer these functions:
     discover(host, part) -> list[Fabric]
         Regions and slots as they are now, without holders. part: what the operator says the
         FPGA is, for boards that do not tell. Cheap; no error for hardware that is not there.
+    unchanged(host, fabric) -> bool
+        True if `fabric` still has the shell that it was discovered with, and nothing in it that
+        hetoci did not put there.
     program(host, fabric, programming) -> None
         Put the bitstream in, and the nodes of its overlay into the device tree. Raises
         BackendError; then the fabric is empty.

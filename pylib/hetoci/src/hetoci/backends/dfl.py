@@ -82,6 +82,12 @@ def discover(host: Host, part: str = "") -> list[Fabric]:
     return found
 
 
+def unchanged(host: Host, fabric: Fabric) -> bool:
+    """True if the port still has its card's static design."""
+    now = next((f for f in discover(host) if f.place == fabric.place), None)
+    return now is not None and now.shell == fabric.shell
+
+
 def _interface(host: Host, card: _Card) -> str:
     """The interface id of the static design, the same for all ports of a card."""
     engine = f"{card.directory}/{card.engine}"

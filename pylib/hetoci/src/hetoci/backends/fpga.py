@@ -59,7 +59,16 @@ def discover(host: Host, part: str = "") -> list[Fabric]:
     order = sorted(places, key=lambda name: (len(name), name))
     nodes = set(places.values())
     tree = devicetree.LiveTree(host)
-    return [_describe(host, tree, name, places[name], nodes, part) for name in order]
+    with devicetree.ReadOnce(host):
+        return [_describe(host, tree, name, places[name], nodes, part) for name in order]
+
+
+def unchanged(host: Host, fabric: Fabric) -> bool:
+    """True if the fabric still has its shell, and no design of others in it."""
+    node = host.resolve(f"{REGIONS}/{fabric.instance}/of_node")
+    if node != devicetree.BASE + fabric.place or _shell_in(host, node, fabric) != fabric.shell:
+        return False
+    return not devicetree.strings(host, node, "firmware-name") or _is_ours(host, fabric)
 
 
 def _describe(
@@ -78,7 +87,7 @@ def _describe(
     fabric.parent = parent[len(devicetree.BASE) :]
     fabric.compatible = devicetree.strings(host, node, "compatible")
     fabric.part = _inherited(host, node, "part") or part
-    fabric.shell = host.text(f"{REGIONS}/{instance}/compat_id") or _inherited(host, node, "shell")
+    fabric.shell = _shell_in(host, node, fabric)
     manager = _manager(host, node)
     _windows(host, tree, fabric, node)
     fabric.clocks = tree.clock_rates(place)
@@ -98,6 +107,15 @@ def _above(node: str, regions: set[str]) -> str:
         if node in regions:
             return node
     return ""
+
+
+def _shell_in(host: Host, node: str, fabric: Fabric) -> str:
+    found = host.text(f"{REGIONS}/{fabric.instance}/compat_id")
+    return found or _inherited(host, node, "shell")
+
+
+def _is_ours(host: Host, fabric: Fabric) -> bool:
+    return host.exists(_overlay(fabric.key)) or bool(staging.staged(host, _file(fabric.key)))
 
 
 def _inherited(host: Host, node: str, what: str) -> str:
@@ -152,7 +170,7 @@ def _windows(host: Host, tree: devicetree.LiveTree, fabric: Fabric, node: str) -
 def _content(host: Host, fabric: Fabric, node: str, manager: str) -> None:
     """What is in it, by whom, and whether something can be put in."""
     fabric.overlays = host.is_directory(OVERLAYS)
-    fabric.ours = host.exists(_overlay(fabric.key)) or bool(staging.staged(host, _file(fabric.key)))
+    fabric.ours = _is_ours(host, fabric)
     design = devicetree.strings(host, node, "firmware-name")
     fabric.design = design[0] if design else ""
     if fabric.kind == SLOT:

@@ -24,7 +24,7 @@ _hetoci() {
         devices) word="--json" ;;
         list | ps) word="--format --quiet --json $(_hetoci_containers)" ;;
         reap) word="--quiet" ;;
-        image) word="build inspect validate" ;;
+        image) word="artifact build inspect validate" ;;
         plan) mapfile -t COMPREPLY < <(compgen -d -W "--json" -- "$current"); return ;;
         delete) word="--force $(_hetoci_containers)" ;;
         kill) word="$(_hetoci_containers) TERM KILL INT HUP QUIT" ;;

@@ -5,29 +5,23 @@ buildah or podman builds; then the labels file is made from the labels that came
 of its own, and the archive is packed so that the same input gives the same bytes.
 """
 
-import io
 import json
-import os
 import re
 import shutil
 import subprocess
-import tarfile
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hetoci_lab import cache, spec
+from hetoci_lab import spec
 from hetoci_lab.errors import LabError
-from hetoci_lab.image import keys, model, source
+from hetoci_lab.image import archive, artifact, keys, model, source
 from hetoci_lab.image import validate as check
 from hetoci_lab.image.tree import NotThere
 
 ENGINES = ("buildah", "podman")
 _NAME = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*")
-_TAR = "application/vnd.oci.image.layer.v1.tar"
 _BASE = "org.opencontainers.image.base."
 _ROLE = "io.hetoci.role"
 _TAIL = 15
@@ -39,7 +33,8 @@ _MISSING = re.compile("no such file|no items matching", re.IGNORECASE)
 class Options:
     """How to build. tag: the image's name, "" for localhost/<folder>:latest; engine: "" for
     the first that is installed; digests: write the digest keys from the files; layers: one an
-    instruction, so that a new program does not move a bitstream again (layout.md, L9)."""
+    instruction, so that a new program does not move a bitstream again (layout.md, L9); artifacts:
+    ARCHIVE:PATH of each that becomes a file of the image (L11)."""
 
     tag: str = ""
     engine: str = ""
@@ -47,6 +42,7 @@ class Options:
     digests: bool = False
     layers: bool = True
     arguments: Sequence[str] = ()
+    artifacts: Sequence[str] = ()
 
 
 def build(given: Path, target: Path | None, options: Options) -> tuple[Path, list[check.Finding]]:
@@ -60,30 +56,21 @@ def build(given: Path, target: Path | None, options: Options) -> tuple[Path, lis
     if not options.tag and not _NAME.fullmatch(name):
         raise LabError(f"{name!r} cannot be an image's name.", hint="Give one with --tag.")
     tag = options.tag or f"localhost/{name}:latest"
-    archive = _target(target, tag)
-    with _work_folder() as work:
+    place = archive.target(target, tag.rpartition("/")[2].partition(":")[0])
+    added = [(artifact.read(given), path) for given, path in map(artifact.parse, options.artifacts)]
+    with archive.work_folder() as work:
         layout = work / "image"
         _run_engine(work, layout, containerfile, context, tag, options)
+        if added:
+            _rewrite(layout, {}, [(path, found.data, found.role) for found, path in added])
         finish(layout, digests=options.digests, platform=options.platform)
         with model.opened(layout, platform=options.platform) as image:
             report = check.check(image)
         if not report.good:
             lines = "\n  ".join(str(finding) for finding in report.findings)
             raise LabError(f"{containerfile} gives an image that would not run:\n  {lines}")
-        _pack(layout, work / "packed")
-        archive.parent.mkdir(parents=True, exist_ok=True)
-        _place(work / "packed", archive)
-    return archive, report.findings
-
-
-@contextmanager
-def _work_folder() -> Iterator[Path]:
-    """A folder for temporary files, also of other user ids, that is removed afterwards."""
-    work = Path(tempfile.mkdtemp(prefix="hetoci-image."))
-    try:
-        yield work
-    finally:
-        cache.remove(work)
+        archive.write(layout, work, place)
+    return place, report.findings
 
 
 def _containerfile(given: Path) -> tuple[Path, Path]:
@@ -96,13 +83,6 @@ def _containerfile(given: Path) -> tuple[Path, Path]:
     raise LabError(
         f"{given} has no Containerfile.", hint="Give a folder such as recipes/hello, or the file."
     )
-
-
-def _target(target: Path | None, tag: str) -> Path:
-    name = tag.rpartition("/")[2].partition(":")[0]
-    if target is None or target.is_dir() or not target.name.endswith(".tar"):
-        return (target or Path()) / f"{name}.oci.tar"
-    return target
 
 
 def _engine(wanted: str) -> str:
@@ -150,6 +130,7 @@ def finish(layout: Path, *, digests: bool, platform: str) -> None:
     """Give the only image in a layout its digest keys, and the labels file that says what its
     labels say. Without keys of the extension it gets neither."""
     labels: dict[str, str] = {}
+    roles: dict[int, str] = {}
     content = b""
     with model.opened(layout, platform=platform) as image:
         found = keys.of(image)
@@ -162,7 +143,28 @@ def finish(layout: Path, *, digests: bool, platform: str) -> None:
             except NotThere:
                 there = None
             content = b"" if there == content else content
-    _rewrite(layout, labels, content)
+            roles = _roles(image, keys.own_names(found.values))
+    _rewrite(layout, labels, [(spec.LABELS_FILE, content, "metadata")] if content else [], roles)
+
+
+def _roles(image: model.Image, values: dict[str, str]) -> dict[int, str]:
+    """The roles of the layers in which nothing but data lie, by the layers' numbers from 0
+    (layout.md, L10); of a layer with bitstreams and their overlays it is `bitstream`."""
+    named: dict[tuple[int, int], str] = {}
+    for file in keys.files(image, values):
+        try:
+            node = image.tree.find(file.path)
+        except NotThere:
+            continue  # validation says so
+        named[node.data, node.offset] = file.role
+    found: dict[int, set[str]] = {}
+    for path, node in image.tree.files():
+        if path != spec.LABELS_FILE:  # a new one may come over it
+            found.setdefault(node.layer, set()).add(named.get((node.data, node.offset), ""))
+    order = [*artifact.TYPES, "disk"]
+    return {
+        number: min(roles, key=order.index) for number, roles in found.items() if "" not in roles
+    }
 
 
 def _digest_labels(image: model.Image, values: dict[str, str]) -> dict[str, str]:
@@ -184,9 +186,15 @@ def _digest_labels(image: model.Image, values: dict[str, str]) -> dict[str, str]
     return {key: ",".join(digests) for key, digests in found.items()}
 
 
-def _rewrite(layout: Path, labels: dict[str, str], content: bytes) -> None:
-    """Put labels and a layer with the labels file, if there are any, into a layout's only image,
-    and take out of its history what depends on the user who built it."""
+def _rewrite(
+    layout: Path,
+    labels: dict[str, str],
+    files: Sequence[tuple[str, bytes, str]],
+    roles: Mapping[int, str] | None = None,
+) -> None:
+    """Put labels, and a layer for each of `files` (path, content, role), into a layout's only
+    image, say the `roles` of the layers that it has, and take out of its history what depends
+    on the user who built it."""
     index = json.loads((layout / "index.json").read_text())
     [entry] = index["manifests"]
     manifest = _blob(layout, entry)
@@ -195,24 +203,28 @@ def _rewrite(layout: Path, labels: dict[str, str], content: bytes) -> None:
     history = [_history(row) for row in config.get("history") or ()]
     if labels:
         config["config"]["Labels"] = labels
-    if content:
-        layer = _labels_layer(content)
-        history.append(
-            {"created": "1970-01-01T00:00:00Z", "created_by": "hetoci-image: labels file"}
-        )
-        config["rootfs"]["diff_ids"].append(_digest(layer))
-        added = {**_store(layout, layer, _TAR), "annotations": {_ROLE: "metadata"}}
+    for number, role in (roles or {}).items():
+        manifest["layers"][number].setdefault("annotations", {})[_ROLE] = role
+    for path, content, role in files:
+        layer = archive.layer(path, content)
+        words = "labels file" if path == spec.LABELS_FILE else f"artifact to {path}"
+        row = {"created": "1970-01-01T00:00:00Z", "created_by": f"hetoci-image: {words}"}
+        history.append(row)
+        config["rootfs"]["diff_ids"].append(archive.digest(layer))
+        added = {**archive.store(layout, layer, archive.TAR), "annotations": {_ROLE: role}}
         manifest["layers"].append(added)
     config["history"] = history
     notes = manifest.get("annotations", {})
     if not notes.get(f"{_BASE}name"):  # an image on the way, which nobody has
         notes.pop(f"{_BASE}name", None)
         notes.pop(f"{_BASE}digest", None)
-    manifest["config"] |= _store(layout, _packed(config), manifest["config"]["mediaType"])
-    entry |= _store(layout, _packed(manifest), entry["mediaType"])
+    manifest["config"] |= archive.store(
+        layout, archive.packed(config), manifest["config"]["mediaType"]
+    )
+    entry |= archive.store(layout, archive.packed(manifest), entry["mediaType"])
     for digest in old - {entry["digest"], manifest["config"]["digest"]}:
         (layout / source.blob_name(digest)).unlink()
-    (layout / "index.json").write_bytes(_packed(index))
+    (layout / "index.json").write_bytes(archive.packed(index))
 
 
 def _history(row: dict[str, Any]) -> dict[str, Any]:
@@ -228,56 +240,3 @@ def _blob(layout: Path, descriptor: dict[str, Any]) -> dict[str, Any]:
         (layout / source.blob_name(descriptor["digest"])).read_bytes()
     )
     return found
-
-
-def _packed(value: dict[str, Any]) -> bytes:
-    return json.dumps(value, separators=(",", ":"), sort_keys=True).encode()
-
-
-def _digest(data: bytes) -> str:
-    return source.digest_of(io.BytesIO(data))
-
-
-def _store(layout: Path, data: bytes, media_type: str) -> dict[str, Any]:
-    digest = _digest(data)
-    (layout / source.blob_name(digest)).write_bytes(data)
-    return {"mediaType": media_type, "digest": digest, "size": len(data)}
-
-
-def _labels_layer(content: bytes) -> bytes:
-    """A layer with the labels file alone; not compressed, because that depends on zlib."""
-    packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w", format=tarfile.USTAR_FORMAT) as archive:
-        path = spec.LABELS_FILE.lstrip("/")
-        folder = tarfile.TarInfo(path.partition("/")[0])
-        folder.type, folder.mode = tarfile.DIRTYPE, 0o755
-        archive.addfile(folder)
-        file = tarfile.TarInfo(path)
-        file.mode, file.size = 0o644, len(content)
-        archive.addfile(file, io.BytesIO(content))
-    return packed.getvalue()
-
-
-def _pack(layout: Path, archive: Path) -> None:
-    """Pack a layout by ourselves: archives that engines make carry the time of day."""
-
-    def plain(member: tarfile.TarInfo) -> tarfile.TarInfo:
-        member.uid = member.gid = member.mtime = 0
-        member.uname = member.gname = ""
-        member.mode = 0o755 if member.isdir() else 0o644
-        return member
-
-    with tarfile.open(archive, "w", format=tarfile.USTAR_FORMAT) as packed:
-        for path in sorted(layout.rglob("*")):
-            packed.add(path, str(path.relative_to(layout)), recursive=False, filter=plain)
-
-
-def _place(packed: Path, archive: Path) -> None:
-    """Put the finished archive where it belongs in one step."""
-    beside = archive.with_name(f".{archive.name}.{os.getpid()}")
-    try:
-        shutil.copyfile(packed, beside)
-        beside.replace(archive)
-    except OSError as error:
-        beside.unlink(missing_ok=True)
-        raise LabError(f"{archive} cannot be written: {error.strerror}.") from error

@@ -9,9 +9,9 @@ import click
 
 from hetoci_lab import __version__
 from hetoci_lab.errors import LabError
+from hetoci_lab.image import artifact, model, validate
 from hetoci_lab.image import build as building
 from hetoci_lab.image import inspect as showing
-from hetoci_lab.image import model, validate
 
 BAD_IMAGE = 1
 NOT_USABLE = 3
@@ -66,6 +66,13 @@ def cli() -> None:
 @click.option(
     "--build-arg", "arguments", multiple=True, metavar="NAME=VALUE", help="As of buildah."
 )
+@click.option(
+    "--artifact",
+    "artifacts",
+    multiple=True,
+    metavar="ARCHIVE:PATH",
+    help="Put the data of an artifact into the image, at PATH.",
+)
 @PLATFORM
 def build_command(
     context: Path,
@@ -75,6 +82,7 @@ def build_command(
     digests: bool,
     layers: bool,
     arguments: tuple[str, ...],
+    artifacts: tuple[str, ...],
     platform: str,
 ) -> None:
     """Build the image of CONTEXT, a Containerfile or the folder of one, and validate it.
@@ -82,11 +90,38 @@ def build_command(
     The labels file, which engines that drop labels need, is made from the labels. The same input
     gives the same bytes.
     """
-    options = building.Options(tag, engine or "", platform, digests, layers, arguments)
+    options = building.Options(tag, engine or "", platform, digests, layers, arguments, artifacts)
     archive, warnings = building.build(context, output, options)
     for finding in warnings:
         click.echo(finding, err=True)
     click.echo(archive)
+
+
+@cli.command("artifact")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "--type", "role", required=True, type=click.Choice(list(artifact.TYPES)), help="What it is."
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    help="Archive (*.tar) to write, or folder for FILE.oci.tar.  [default: here]",
+)
+@click.option("-t", "--tag", default="", help="Name.  [default: none]")
+@click.option(
+    "--subject",
+    type=click.Path(exists=True, path_type=Path),
+    help="The image that it belongs to, for registries' lists of referrers.",
+)
+def artifact_command(
+    file: Path, role: str, output: Path | None, tag: str, subject: Path | None
+) -> None:
+    """Make an OCI artifact of FILE: data without a program, checked as a file of an image is.
+
+    `build --artifact` makes a file of an image of it.
+    """
+    click.echo(artifact.make(file, role, output, tag=tag, subject=subject))
 
 
 @cli.command("inspect")

@@ -21,7 +21,12 @@ def to_json(report: Report) -> dict[str, Any]:
             "digest": image.digest or None,
             "platform": image.platform,
             "layers": [
-                {"digest": layer.digest or None, "size": layer.size, "mediaType": layer.media_type}
+                {
+                    "digest": layer.digest or None,
+                    "size": layer.size,
+                    "mediaType": layer.media_type,
+                    "role": layer.role or None,
+                }
                 for layer in image.layers
             ],
         },
@@ -64,7 +69,8 @@ def _lines(report: Report) -> Iterator[str]:
     yield ""
     yield "layers"
     for number, layer in enumerate(image.layers, 1):
-        yield f"  {number}  {layer.size:>10}  {layer.digest or layer.media_type}"
+        words = [f"{layer.size:>10}", layer.digest or layer.media_type, layer.role]
+        yield f"  {number}  {'  '.join(word for word in words if word)}"
     if report.keys.values:
         yield ""
         yield "keys"

@@ -20,6 +20,7 @@ LAYERS_LIMIT = 128
 #: Indices in an index.
 INDEX_DEPTH = 3
 NAME = "org.opencontainers.image.ref.name"
+EMPTY = "application/vnd.oci.empty.v1+json"
 _FULL_NAME = "io.containerd.image.name"
 _INDICES = (
     "application/vnd.oci.image.index.v1+json",
@@ -29,11 +30,13 @@ _INDICES = (
 
 @dataclass(frozen=True)
 class Layer:
-    """A layer as it is stored. digest: "" in an archive of `docker save`."""
+    """A layer as it is stored. digest: "" in an archive of `docker save`; role: what it says
+    that it has (docs/spec/layout.md, L10)."""
 
     digest: str
     size: int
     media_type: str
+    role: str = ""
 
 
 @dataclass
@@ -138,7 +141,27 @@ def _descriptor(value: Any, what: str) -> tuple[str, int, str]:
     return digest, size, str(section(value, "mediaType") or "")
 
 
-def _check_blob(place: Source, descriptor: Any, what: str) -> str:
+def only_manifest(place: Source) -> dict[str, Any]:
+    """The manifest of the only image or artifact, its digest checked. Raises LabError."""
+    if not place.has("index.json"):
+        raise LabError("It has no index.json, so it is no OCI image layout.")
+    index = _object(place, "index.json", "index.json")
+    chosen = _choose(place, index, "linux/arm64", "", INDEX_DEPTH)
+    return _object(place, check_blob(place, chosen, "the manifest"), "the manifest")
+
+
+def descriptor_of(path: Path) -> dict[str, Any]:
+    """The descriptor of the manifest of the only image at `path`. Raises LabError."""
+    with source.opened(path) as place:
+        if not place.has("index.json"):
+            raise LabError(f"{path} has no index.json, so it is no OCI image layout.")
+        index = _object(place, "index.json", "index.json")
+        chosen = _choose(place, index, "linux/arm64", "", INDEX_DEPTH)
+        check_blob(place, chosen, "the manifest")
+    return {name: chosen[name] for name in ("mediaType", "digest", "size") if name in chosen}
+
+
+def check_blob(place: Source, descriptor: Any, what: str) -> str:
     """Check a blob against its descriptor; return its name."""
     digest, size, _ = _descriptor(descriptor, what)
     name = source.blob_name(digest)
@@ -154,11 +177,11 @@ def _check_blob(place: Source, descriptor: Any, what: str) -> str:
 
 def _choose(place: Source, index: dict[str, Any], platform: str, name: str, depth: int) -> Any:
     """The descriptor of the image meant, from an index and those below it."""
-    found = [entry for entry in _list(index, "manifests") if isinstance(entry, dict)]
+    found = [entry for entry in items(index, "manifests") if isinstance(entry, dict)]
     if name:
         found = [entry for entry in found if name in _names(entry)]
         if not found:
-            there = sorted({n for e in _list(index, "manifests") for n in _names(e)})
+            there = sorted({n for e in items(index, "manifests") for n in _names(e)})
             shown = source.printable(", ".join(there)) or "none"
             raise LabError(f"There is no image {name!r}; there are: {shown}.")
     if len(found) > 1:
@@ -175,12 +198,13 @@ def _choose(place: Source, index: dict[str, Any], platform: str, name: str, dept
         return entry
     if depth == 0:
         raise LabError(f"Its index holds more than {INDEX_DEPTH} indices in each other.")
-    inner = _object(place, _check_blob(place, entry, "the index"), "the index")
+    inner = _object(place, check_blob(place, entry, "the index"), "the index")
     chosen = _choose(place, inner, platform, "", depth - 1)
     return {"annotations": entry.get("annotations"), **chosen}
 
 
-def _list(value: Any, name: str) -> list[Any]:
+def items(value: Any, name: str) -> list[Any]:
+    """The member `name` if it is a list, else nothing."""
     found = section(value, name)
     return found if isinstance(found, list) else []
 
@@ -199,30 +223,39 @@ def _from_layout(stack: ExitStack, path: Path, place: Source, name: str, platfor
     index = _object(place, "index.json", "index.json")
     chosen = _choose(place, index, platform, name, INDEX_DEPTH)
     digest = _descriptor(chosen, "the manifest")[0]
-    manifest = _object(place, _check_blob(place, chosen, "the manifest"), "the manifest")
+    manifest = _object(place, check_blob(place, chosen, "the manifest"), "the manifest")
+    if manifest.get("artifactType") and section(manifest, "config", "mediaType") == EMPTY:
+        raise LabError(
+            source.printable(f"{path} is an artifact ({manifest['artifactType']}), no image."),
+            hint="`hetoci-image build --artifact` makes a file of an image of it.",
+        )
     if "config" not in manifest:
         raise LabError("The manifest names no configuration, so it is no image's.")
     config = _object(
-        place, _check_blob(place, manifest["config"], "the configuration"), "the configuration"
+        place, check_blob(place, manifest["config"], "the configuration"), "the configuration"
     )
     layers = [
-        Layer(*_descriptor(entry, f"layer {n}"))
-        for n, entry in enumerate(_list(manifest, "layers"), 1)
+        Layer(*_descriptor(entry, f"layer {n}"), role=_role(entry))
+        for n, entry in enumerate(items(manifest, "layers"), 1)
     ]
     names = [
-        _check_blob(place, entry, f"layer {n}")
-        for n, entry in enumerate(_list(manifest, "layers"), 1)
+        check_blob(place, entry, f"layer {n}")
+        for n, entry in enumerate(items(manifest, "layers"), 1)
     ]
     tree = _tree(stack, place, names, config)
     shown = next(iter(_names(chosen)), "")
     return Image(path, shown, digest, config, strings(manifest.get("annotations")), layers, tree)
 
 
+def _role(entry: Any) -> str:
+    return strings(section(entry, "annotations")).get("io.hetoci.role", "")
+
+
 def _from_docker(stack: ExitStack, path: Path, place: Source, name: str) -> Image:
     entries = _read_json(place, "manifest.json", "manifest.json")
     found = [entry for entry in entries if isinstance(entry, dict)] if entries else []
     if name:
-        found = [entry for entry in found if name in _list(entry, "RepoTags")]
+        found = [entry for entry in found if name in items(entry, "RepoTags")]
     if len(found) != 1 or not isinstance(found[0].get("Config"), str):
         raise LabError(
             f"{path} has {len(found)} images{' of that name' if name else ''}.",
@@ -230,20 +263,20 @@ def _from_docker(stack: ExitStack, path: Path, place: Source, name: str) -> Imag
         )
     [entry] = found
     config = _object(place, entry["Config"], "the configuration")
-    names = [layer for layer in _list(entry, "Layers") if isinstance(layer, str)]
+    names = [layer for layer in items(entry, "Layers") if isinstance(layer, str)]
     layers = []
     for layer in names:
         with place.open(layer) as stream:
             layers.append(Layer("", stream.seek(0, 2), ""))
     tree = _tree(stack, place, names, config)
-    tags = [tag for tag in _list(entry, "RepoTags") if isinstance(tag, str)]
+    tags = [tag for tag in items(entry, "RepoTags") if isinstance(tag, str)]
     return Image(path, next(iter(tags), ""), "", config, {}, layers, tree)
 
 
 def _tree(stack: ExitStack, place: Source, names: list[str], config: dict[str, Any]) -> Tree:
     if len(names) > LAYERS_LIMIT:
         raise LabError(f"The image has {len(names)} layers, {LAYERS_LIMIT} are allowed.")
-    stated = _list(section(config, "rootfs"), "diff_ids")
+    stated = items(section(config, "rootfs"), "diff_ids")
     if len(stated) != len(names):
         raise LabError(f"The image has {len(names)} layers, its configuration {len(stated)}.")
     tree = Tree()

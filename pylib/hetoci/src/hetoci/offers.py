@@ -63,7 +63,10 @@ def prepared(host: Host, settings: Config) -> list[Offer]:
         fabric = next((f for f in fabrics if place in f.names()), None)
         if fabric is None or fabric.ours or fabric.holder or not fabric.design:
             continue
-        offer = _prepared(host, name, fabric)
+        try:
+            offer = _prepared(host, name, fabric)
+        except HetociError:  # its device files cannot be told apart
+            continue
         if offer is not None:
             found.append(offer)
     return found

@@ -372,3 +372,8 @@ def test_hetoci_shows_domains(clean: Board) -> None:
     assert container["kind"] == "domain"
     assert container["domain"] == domains(clean)[0]
     assert container["memory"] == 64 << 20
+    shown = {d["domain"]: d for d in json.loads(clean.check("hetoci devices --json"))
+             if d["backend"] == "xen"}  # fmt: skip
+    (number,) = shown.keys() - {0}
+    assert shown[number]["holder"]["container"] == "d"
+    assert (shown[number]["state"], shown[number]["vcpus"]) == ("running", 1)

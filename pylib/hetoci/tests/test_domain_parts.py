@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 import struct
 from collections.abc import Iterator
@@ -14,7 +15,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from conftest import Board
 from hetoci import bundle as bundles
+from hetoci import state
 from hetoci.backends import xen
 from hetoci.config import Config
 from hetoci.domain import planning, program, wire
@@ -22,6 +25,7 @@ from hetoci.domain.ninep import MSIZE, Server
 from hetoci.errors import BundleError, HetociError, PolicyDenied, XenError
 from hetoci.host import Host
 from hetoci.workloads import AcceleratorRequest, DomainWorkload, PageRange, VmConfig
+from plboard import valid
 
 ENOENT, EPERM, EBADF, EINVAL, EROFS, EOPNOTSUPP = 2, 1, 9, 22, 30, 95
 
@@ -318,6 +322,49 @@ def test_a_containers_domain_is_named_once_and_for_all() -> None:
 def test_without_xen_a_domain_is_refused(tmp_path: Path) -> None:
     with pytest.raises(XenError, match="does not run under Xen"):
         xen.require(Host(str(tmp_path)))
+
+
+LIST = """Name      ID   Mem VCPUs  State   Time(s)  UUID  Reason-Code  Security Label
+Domain-0   0  1024     1  r-----     17.6  00000000-0000-0000-0000-000000000000  -  -
+hetoci-7   3    64     2  --p---      0.1  6865746f-6369-8000-8000-000000000000  -  -
+other      4    33     1  ---s--      0.1  00000000-0000-0000-0000-000000000001  0  -
+"""
+
+
+@pytest.fixture
+def dom0(board: Board) -> Board:
+    """A board under Xen whose `xl list` says LIST, and a container that is its domain 3."""
+    xl = board.root / "usr/sbin/xl"
+    xl.parent.mkdir(parents=True, exist_ok=True)
+    xl.write_text(f"#!/bin/sh\ncat << END\n{LIST}END\n")
+    xl.chmod(0o755)
+    (board.root / "proc/xen").mkdir(parents=True)
+    (board.root / "proc/xen/capabilities").write_text("control_d\n")
+    data = {"kind": "domain", "domain": "hetoci-7", "keeper": (os.getpid(), "x"), "memory": 64,
+            "vcpus": 2, "bundle": "/b", "rootfs": "", "created": "now", "annotations": {},
+            "committed": True}  # fmt: skip
+    state.create(Host(str(board.root)), "/engine", "box", data)
+    return board
+
+
+def test_domains_are_among_the_devices(dom0: Board) -> None:
+    rows = [re.split("  +", line) for line in dom0.ok("devices").out.splitlines()]
+    assert ["Domain-0", "Domain-0", "domain, 1 CPU", "running", "1024 MiB", "this Linux"] in rows
+    holder = f"container box of /engine (pid {os.getpid()})"
+    assert ["hetoci-7", "box", "domain, 2 CPUs", "paused", "64 MiB", holder] in rows
+    assert ["other", "other", "domain, 1 CPU", "shut down", "33 MiB", "somebody else"] in rows
+
+
+def test_the_inventory_with_domains_is_valid(dom0: Board) -> None:
+    shown = dom0.ok("devices", "--json").json()
+    valid(shown, "inventory")
+    found = next(device for device in shown if device["device"] == "hetoci-7")
+    assert (found["domain"], found["size"], found["vcpus"]) == (3, 64 << 20, 2)
+    assert found["holder"]["container"] == "box"
+
+
+def test_containers_that_are_domains_show_their_size(dom0: Board) -> None:
+    assert "hetoci-7 (64 MiB, 2 CPUs)" in dom0.ok("ps").out
 
 
 # what the agent is told

@@ -8,6 +8,7 @@ from .errors import DeviceNotFound
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from .domain.listing import Domain
     from .fabric import Fabric
     from .host import Host
     from .model import Core
@@ -39,6 +40,15 @@ def fabrics(host: Host, part: str = "") -> list[Fabric]:
     for fabric in found:
         fabric.holder = claims.holder_of(host, fabric.key)
     return found
+
+
+def domains(host: Host) -> list[Domain]:
+    """Xen's domains with their holders. Raises XenError."""
+    if not host.exists("/proc/xen/capabilities"):
+        return []
+    from .domain import listing
+
+    return listing.domains(host)
 
 
 def check_platform(host: Host, workload: Workload) -> None:

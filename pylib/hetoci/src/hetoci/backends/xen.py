@@ -147,16 +147,23 @@ def _is_place(part: str) -> bool:
     return ".c:" in part
 
 
-class Listed:
-    """A line of `xl list -v`: reason is a SHUTDOWN_ number once the domain has shut down. One that
-    is dying was destroyed, and stays listed while somebody has pages of it mapped, as we may."""
+#: Letters of `xl list`, of which the last that is there counts (xl(1)).
+_STATES = (("d", "dying"), ("c", "crashed"), ("s", "shut down"), ("p", "paused"))
 
-    __slots__ = ("dying", "id", "memory", "name", "reason", "shut", "uuid")
+
+class Listed:
+    """A line of `xl list -v`: memory in MiB; reason is a SHUTDOWN_ number once the domain has shut
+    down. One that is dying was destroyed, and stays listed while somebody has pages of it mapped,
+    as we may."""
+
+    __slots__ = ("dying", "id", "memory", "name", "reason", "shut", "state", "uuid", "vcpus")
 
     def __init__(self, fields: Sequence[str]) -> None:
-        self.name, number, memory, _vcpus, state, _time, self.uuid, reason = fields[:8]
+        self.name, number, memory, vcpus, state, _time, self.uuid, reason = fields[:8]
         self.id = int(number)
         self.memory = int(memory)
+        self.vcpus = int(vcpus)
+        self.state = next((word for letter, word in _STATES if letter in state), "running")
         self.shut = "s" in state[:4]
         self.dying = "d" in state[5:]
         self.reason = int(reason) if reason.isdecimal() else POWEROFF

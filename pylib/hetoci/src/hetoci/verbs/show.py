@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from ..bundle import Bundle
     from ..cmdline import CommandLine
+    from ..domain.listing import Domain
     from ..fabric import Fabric
     from ..host import Host
     from ..model import Core, MemoryRange
@@ -54,10 +55,12 @@ def devices(host: Host, line: CommandLine) -> int:
     """`devices [--json]`: what the board has, its state, who holds it."""
     cores = inventory.cores(host)
     fabrics = inventory.fabrics(host, config.load(host).part)
+    domains = inventory.domains(host)
     if _as_json(line):
-        _print_json([c.to_json() for c in cores] + [f.to_json() for f in fabrics])
+        shown = [core.to_json() for core in cores] + [fabric.to_json() for fabric in fabrics]
+        _print_json(shown + [domain.to_json() for domain in domains])
         return 0
-    if not cores and not fabrics:
+    if not cores and not fabrics and not domains:
         sys.stdout.write(
             "This board has no remote cores (/sys/class/remoteproc is empty) and no"
             " programmable logic (/sys/class/fpga_region is empty).\n"
@@ -70,6 +73,10 @@ def devices(host: Host, line: CommandLine) -> int:
     rows += [
         (f.instance, f.name, f.kind, _content(f), _sizes(f.memory), _fabric_holder(f))
         for f in fabrics
+    ]
+    rows += [
+        (d.instance, d.name, f"domain, {_vcpus(d.vcpus)}", d.state, _size(d.size), _owner(d))
+        for d in domains
     ]
     sys.stdout.write(table(("DEVICE", "NAME", "TYPE", "STATE", "MEMORY", "HELD BY"), rows))
     return 0
@@ -104,6 +111,23 @@ def _holder(core: Core) -> str:
     if core.holder is not None:
         return str(core.holder)
     return "free" if core.state == "offline" else "somebody else"
+
+
+def _vcpus(count: int) -> str:
+    return f"{count} CPU" if count == 1 else f"{count} CPUs"
+
+
+def _owner(domain: Domain) -> str:
+    if domain.holder is not None:
+        return str(domain.holder)
+    return "this Linux" if domain.id == 0 else "somebody else"
+
+
+def _hardware(container: dict[str, Any]) -> str:
+    names = ", ".join(container["devices"])
+    if "vcpus" not in container:
+        return names
+    return f"{names} ({_size(container['memory'])}, {_vcpus(container['vcpus'])})"
 
 
 def plan(host: Host, line: CommandLine) -> int:
@@ -178,7 +202,7 @@ def ps_all(host: Host, line: CommandLine) -> int:
             c["kind"],
             c["status"],
             str(c["pid"] or "-"),
-            ", ".join(c["devices"]),
+            _hardware(c),
             c["created"],
         )
         for c in containers

@@ -439,6 +439,21 @@ def test_mounts_become_shares_and_file_systems(tmp_path: Path) -> None:
     assert ("v", "1") in found
 
 
+def test_memory_to_share_is_the_guests_own(tmp_path: Path) -> None:
+    (tmp_path / "volume").mkdir()
+    shm = {"destination": "/dev/shm", "type": "bind", "source": "/", "options": ["bind", "nodev"]}
+    volume = {"destination": "/dev/shm", "source": "volume", "options": ["bind"]}
+    config = {"process": {"args": ["x"]}, "mounts": [shm, volume]}
+    shares: dict[str, tuple[str, bool]] = {}
+    found = items(program.container(bundles.Bundle(str(tmp_path), config), shares))
+    own, bound = [v.split("\1") for k, v in found if k == "m"]
+    space = os.statvfs("/")
+    assert own[:4] == ["tmpfs", "shm", "/dev/shm", "4"]
+    assert own[4] == f"mode=1777,size={space.f_blocks * space.f_frsize}"
+    assert bound[:2] == ["bind", "/mounts/0"]
+    assert shares == {"0": (str(tmp_path / "volume"), False)}
+
+
 @pytest.mark.parametrize(
     ("config", "name"),
     [

@@ -64,6 +64,8 @@ _NOTHING = frozenset(
 #: File systems of the domain's own kernel.
 _KINDS = frozenset(("proc", "sysfs", "tmpfs", "devpts", "mqueue"))
 
+_SHARED_MEMORY = "/dev/shm"  # noqa: S108
+
 #: Control groups: the domain is the group.
 _LEFT_OUT = frozenset(("cgroup", "cgroup2"))
 
@@ -271,7 +273,11 @@ def _mounts(bundle: Bundle, shares: dict[str, tuple[str, bool]]) -> Iterator[tup
         options = _strings(mount.get("options"), f"{where}.options")
         flags, data = _options(options)
         if "bind" in options or "rbind" in options:
-            yield "m", _bind(bundle, mount, target, flags, shares, where)
+            source = os.path.join(bundle.path, str(mount.get("source") or ""))
+            if target == _SHARED_MEMORY and os.path.ismount(source):
+                yield "m", _shared_memory(source, flags)
+            else:
+                yield "m", _bind(bundle, mount, target, flags, shares, where)
         elif kind in _KINDS:
             yield "m", _join(kind, str(mount.get("source") or kind), target, str(flags), data)
         elif kind not in _LEFT_OUT:
@@ -279,6 +285,14 @@ def _mounts(bundle: Bundle, shares: dict[str, tuple[str, bool]]) -> Iterator[tup
                 f"{where} has the type {kind!r}, which a domain does not have",
                 hint=f"there are bind, {', '.join(sorted(_KINDS))}",
             )
+
+
+def _shared_memory(source: str, flags: int) -> str:
+    """Memory that programs of one kernel share is that kernel's: of the file system that an engine
+    has mounted for the container or its pod, only the size is taken."""
+    space = os.statvfs(source)
+    data = f"mode=1777,size={space.f_blocks * space.f_frsize}"
+    return _join("tmpfs", "shm", _SHARED_MEMORY, str(flags), data)
 
 
 def _options(options: Sequence[str]) -> tuple[int, str]:

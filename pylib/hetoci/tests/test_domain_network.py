@@ -169,10 +169,10 @@ def test_the_guest_gets_what_the_engine_gave_the_container(spaces: Spaces, agent
     assert MAC in link
     assert "mtu 1400" in link
     for command in (
-        "ip -o -4 address show dev eth0 | cut -d ' ' -f 2-",
-        "ip -o -6 address show dev eth0 scope global | cut -d ' ' -f 2-",
+        "ip -o -4 address show dev eth0 | cut -d ' ' -f 2- | sed 's/ noprefixroute//'",
+        "ip -o -6 address show dev eth0 scope global | cut -d ' ' -f 2- | sed 's/ noprefixroute//'",
         "ip route",
-        "ip -6 route show default",
+        "ip -6 route | grep -v fe80",
         "ip neigh show nud permanent dev eth0",
     ):
         assert spaces.run("guest", command) == spaces.run("box", command) != ""
@@ -199,6 +199,18 @@ def reaches(spaces: Spaces, name: str, address: str, seconds: float = 10) -> boo
     """True if `name` and `address` can speak with each other."""
     words = [sys.executable, "-IS", "-c", REACH, address, str(seconds)]
     return spaces.run(name, shlex.join(words)) == "reached\n"
+
+
+def test_a_network_that_is_reached_by_a_gateway_only(spaces: Spaces, agent: Path) -> None:
+    """As the CNI plug-in ptp makes it: not even the neighbours are on the link."""
+    spaces.run(
+        "box",
+        "ip route delete 10.9.0.0/24; ip route add 10.9.0.1 dev eth0 scope link src 10.9.0.2;"
+        " ip route add 10.9.0.0/24 via 10.9.0.1 src 10.9.0.2",
+    )
+    _, _, items = attach(spaces)
+    configure(spaces, agent, items)
+    assert spaces.run("guest", "ip route") == spaces.run("box", "ip route")
 
 
 def test_packets_go_from_the_guest_to_the_world_and_back(spaces: Spaces, agent: Path) -> None:

@@ -51,10 +51,10 @@ _IFA_COPIED = (1, 2, 3, 4, 9)  # address, local, label, broadcast, priority of t
 _IFA_F_NODAD, _IFA_F_PERMANENT, _IFA_F_NOPREFIXROUTE = 0x02, 0x80, 0x200
 
 # linux/rtnetlink.h
-_RTA_OIF, _RTA_GATEWAY, _RTA_MULTIPATH, _RTA_VIA = 4, 5, 9, 18
+_RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_MULTIPATH, _RTA_VIA = 1, 4, 5, 9, 18
 _RTA_COPIED = (1, 2, 5, 6, 7, 8, 18)  # destination, source, gateway, priority, own address,
 _TABLE_MAIN = 254  # metrics, gateway of another family
-_BY_KERNEL, _BY_RA = 2, 9
+_BY_RA = 9
 _F_CLONED, _F_ONLINK = 0x200, 0x4
 
 # linux/neighbour.h
@@ -133,7 +133,7 @@ def _addresses(net: netlink.Socket, places: dict[int, int]) -> list[bytes]:
             continue
         if family == _socket.AF_INET6 and values[1][:2] == b"\xfe\x80":
             continue
-        flags = flags & _IFA_F_NOPREFIXROUTE | _IFA_F_PERMANENT
+        flags = _IFA_F_NOPREFIXROUTE | _IFA_F_PERMANENT  # the route to its network is told as well
         if family == _socket.AF_INET6:  # the one who has the same address is joined with the guest
             flags |= _IFA_F_NODAD
         found.append(
@@ -159,12 +159,15 @@ def _neighbours(net: netlink.Socket, places: dict[int, int]) -> list[bytes]:
 
 
 def _routes(net: netlink.Socket, places: dict[int, int]) -> list[bytes]:
-    """The main table's, but for those that come with an address; gateways last."""
+    """The main table's, gateways last; but for those of IPv6 that each kernel makes for itself or
+    is sent by a router."""
     found = []
     for raw in net.dump(netlink.GETROUTE, _ROUTE.pack(0, 0, 0, 0, 0, 0, 0, 0, 0)):
         family, to, source, tos, table, protocol, scope, kind, flags = _ROUTE.unpack_from(raw)
         values = netlink.attributes(raw[_ROUTE.size :])
-        if table != _TABLE_MAIN or protocol in (_BY_KERNEL, _BY_RA) or flags & _F_CLONED:
+        if table != _TABLE_MAIN or protocol == _BY_RA or flags & _F_CLONED:
+            continue
+        if family == _socket.AF_INET6 and values.get(_RTA_DST, b"")[:2] == b"\xfe\x80":
             continue
         if _RTA_MULTIPATH in values:
             raise XenError("a route over several ways cannot be given to a domain")

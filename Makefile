@@ -43,7 +43,7 @@ check: ## Lints and types.
 
 unit:  ## Tests that need no board.
 	@python=$(PYTHON)
-	"$$python" -m pytest -q --hypothesis-profile=ci pylib recipes
+	"$$python" -m pytest -q -n auto --dist loadfile --hypothesis-profile=ci pylib recipes
 
 check-layer: ## Lint and parse the Yocto layer, resolve the kas files, try kernel options and trees.
 	@python=$(PYTHON)
@@ -72,10 +72,11 @@ lab-test: ## The smoke scenarios at a place of a virtual bench, and in a LAVA jo
 	fi
 	"$$python" -m hetoci_lab.cli report build/runs --out build/report/runs.html
 
-bench: ## What hetoci costs: ratios to the delegate alone and to the bare kernel (docs/runtime.md).
+bench: ## What hetoci costs: ratios to the delegate, to the bare kernel and to a bare domain.
 	@python=$(PYTHON)
 	mkdir -p build/report
 	"$$python" -m hetoci_lab.cli bench runtime --variant linux --json build/report/bench.json
+	"$$python" -m hetoci_lab.cli bench domains --variant xen --json build/report/bench-domains.json
 
 board-test-packages: ## The same with the packages that bitbake made (PACKAGES=its deploy folder).
 	@python=$(PYTHON)

@@ -1,15 +1,17 @@
 # SPDX-License-Identifier: MIT
-"""A board that goes away in the middle of a run, on the virtual bench. `make lab-test` runs it."""
+"""A board or a user that goes away in the middle, on the virtual bench. `make lab-test` runs it."""
 
 import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
-from hetoci_lab import build, places
+from hetoci_lab import build, places, qemu
 from hetoci_lab.errors import BOARD_LOST
 from hetoci_lab.virtual_bench import ENVIRONMENT, Bench
 
@@ -61,3 +63,49 @@ def test_a_lost_exporter_ends_the_run_with_its_own_status_and_a_sentence(bench: 
     assert "its exporter is gone" in said
     with places.Coordinator(bench.address) as coordinator:
         assert coordinator.place(NAME).holder is None
+
+
+def interrupted(words: list[str], temporary: Path, powered: Callable[[], bool]) -> str:
+    """Start a command in a terminal's way, press Ctrl-C once the board has power."""
+    child = subprocess.Popen(
+        [sys.executable, "-m", "hetoci_lab.cli", *words],
+        env=os.environ | {"TMPDIR": str(temporary)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        deadline = time.monotonic() + 120
+        while not powered():
+            assert child.poll() is None, child.communicate()[0]
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+        os.killpg(child.pid, signal.SIGINT)
+        said = child.communicate(timeout=60)[0]
+    finally:
+        child.kill()
+    assert child.returncode == 130, said
+    with pytest.raises(ProcessLookupError):
+        os.killpg(child.pid, 0)
+    assert list(temporary.iterdir()) == []
+    return said
+
+
+def test_ctrl_c_leaves_no_board_and_no_file(tmp_path: Path) -> None:
+    said = interrupted(["boot"], tmp_path, lambda: bool(qemu.using(tmp_path)))
+    assert "hetoci-lab: stopped." in said
+    assert qemu.using(tmp_path) == []
+
+
+def test_ctrl_c_gives_the_place_back_with_its_power_off(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LG_COORDINATOR", bench.address)
+    words = ["run", "boot", "--place", NAME, "--env", ENVIRONMENT]
+    board = bench.boards[0]
+    said = interrupted([*words, "--out", str(bench.folder / "run")], tmp_path, board.powered)
+    assert "hetoci-lab: stopped." in said
+    with places.Coordinator(bench.address) as coordinator:
+        assert coordinator.place(NAME).holder is None
+    assert not board.powered()

@@ -3,7 +3,6 @@
 
 import json
 import shutil
-import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -186,36 +185,3 @@ def test_an_unknown_script_is_refused_with_those_there_are(tmp_path: Path) -> No
     assert [script.name for script in bench.scripts([], tmp_path)] == ["speed.py"]
     with pytest.raises(LabError, match=r"has no script slow; it has: speed"):
         bench.scripts(["slow"], tmp_path)
-
-
-def hetoci_lab(*words: str) -> "subprocess.CompletedProcess[str]":
-    import sys
-
-    command = [sys.executable, "-m", "hetoci_lab.cli", *words]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
-
-
-def test_a_dry_run_prints_the_exact_command() -> None:
-    done = hetoci_lab("run", "boot", "--env", "vboard", "--dry-run")
-    assert done.returncode == 0
-    assert "-m pytest" in done.stdout
-    assert "--lg-env" in done.stdout
-
-
-@pytest.mark.parametrize(
-    ("words", "status", "said"),
-    [
-        (("run", "nothing"), 1, "hetoci-lab: There is no scenario nothing"),
-        (("run", "boot", "--env", "none"), 1, "hetoci-lab: There is no environment none"),
-        (("report", "/nonexistent"), 1, "hetoci-lab: /nonexistent holds no run"),
-        (("lava", "render", "versal"), 1, "hetoci-lab: There is no LAVA target versal"),
-        (("frobnicate",), 2, "No such command 'frobnicate'"),
-    ],
-)
-def test_a_mistake_is_one_sentence_and_a_status(
-    words: tuple[str, ...], status: int, said: str
-) -> None:
-    done = hetoci_lab(*words)
-    assert done.returncode == status
-    assert said in done.stderr
-    assert "Traceback" not in done.stderr

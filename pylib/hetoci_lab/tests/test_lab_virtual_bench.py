@@ -40,7 +40,7 @@ def test_it_offers_two_boards_with_all_that_a_board_has(bench: Bench) -> None:
         found = {row.name: row for row in coordinator.places()}
     assert set(found) == {"vboard-1", "vboard-2"}
     names = {path.rsplit("/", 1)[1] for path in found["vboard-1"].resources}
-    assert names == {"console", "uart1", "power", "ssh"}
+    assert names == {"console", "uart1", "power", "ssh", "tftp"}
     assert all(found["vboard-1"].resources.values())
 
 
@@ -96,11 +96,23 @@ print("lost:", *places.lost(target), sep="\\n")
 """
 
 
-def bind(bench: Bench, environment: str) -> "subprocess.Popen[str]":
+PLACE = scenarios.environment("vboard-place")
+MUX = "NetworkUSBSDMuxDevice: {host: h, path: p, busnum: 1, devnum: 1, vendor_id: 1, model_id: 1}"
+"""A USB-SD-Mux as an exporter would tell of it; there is none here to export."""
+
+
+def with_mux(file: Path, folder: Path) -> Path:
+    """Return a copy of an environment whose place also has a USB-SD-Mux."""
+    copy = folder / file.name
+    copy.write_text(file.read_text().replace("    resources:\n", f"    resources:\n      {MUX}\n"))
+    return copy
+
+
+def bind(bench: Bench, environment: Path) -> "subprocess.Popen[str]":
     """Load an environment at a place in a process of its own; it waits for a line, then a loss."""
     facts = {"LG_COORDINATOR": bench.address, "LG_PLACE": "vboard-2", "LG_SSH_KEY": "/no/key"}
     return subprocess.Popen(
-        [sys.executable, "-c", BIND, str(scenarios.environment(environment))],
+        [sys.executable, "-c", BIND, str(environment)],
         env=os.environ | facts,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -108,20 +120,24 @@ def bind(bench: Bench, environment: str) -> "subprocess.Popen[str]":
     )
 
 
-@pytest.mark.parametrize("environment", ["vboard-place", "zcu102", "kria"])
+@pytest.mark.parametrize(
+    ("environment", "own"),
+    [("vboard-place", []), ("zcu102", ["uboot", "tftp"]), ("kria", ["uboot", "mux", "card"])],
+)
 def test_the_one_strategy_binds_in_every_environment_at_a_place(
-    bench: Bench, environment: str
+    bench: Bench, tmp_path: Path, environment: str, own: list[str]
 ) -> None:
-    with places.held(bench.address, "vboard-2"), bind(bench, environment) as child:
+    file = scenarios.environment(environment)
+    file = with_mux(file, tmp_path) if "mux" in own else file
+    with places.held(bench.address, "vboard-2"), bind(bench, file) as child:
         assert child.stdout is not None
         bound = child.stdout.readline().split()
         child.kill()
-    wanted = ["power", "console", *(["uboot"] if environment != "vboard-place" else [])]
-    assert bound == ["bound:", *wanted, "shell", "ssh"]
+    assert set(bound) == {"bound:", "power", "console", "shell", "ssh", *own}
 
 
 def test_a_lost_exporter_is_told_and_comes_back(bench: Bench) -> None:
-    with places.held(bench.address, "vboard-2"), bind(bench, "vboard-place") as child:
+    with places.held(bench.address, "vboard-2"), bind(bench, PLACE) as child:
         assert child.stdout is not None
         child.stdout.readline()
         os.killpg(bench.children["exporter"].pid, signal.SIGKILL)

@@ -8,6 +8,7 @@ ends the command.
 """
 
 import json
+import shlex
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -88,10 +89,24 @@ def run(names: list[str], variant: str, out: Path | None, say: Callable[[str], N
         say(str(out))
 
 
-def _run_one(session: Session, script: Path) -> list[dict[str, Any]]:
+def dry_run(names: list[str], variant: str, say: Callable[[str], None]) -> None:
+    """Print the commands that `run` would run."""
+    with Session(build.build(), variant, on=False) as session:
+        say(shlex.join(session.command()))
+        for script in scripts(names):
+            for command in _commands(script):
+                say(shlex.join(session.ssh_command(command)))
+
+
+def _commands(script: Path) -> tuple[str, str]:
     place = f"/run/{script.name}"
-    session.ssh(f"cat > {place}", stdin=script.read_bytes())
-    done = session.ssh(f"{INTERPRETERS[script.suffix]} {place}", timeout=TIMEOUT)
+    return f"cat > {place}", f"{INTERPRETERS[script.suffix]} {place}"
+
+
+def _run_one(session: Session, script: Path) -> list[dict[str, Any]]:
+    put, start = _commands(script)
+    session.ssh(put, stdin=script.read_bytes())
+    done = session.ssh(start, timeout=TIMEOUT)
     if done.returncode:
         tail = "\n  ".join(done.stdout.splitlines()[-10:])
         raise LabError(f"{script.name} ended with status {done.returncode}:\n  {tail}")

@@ -100,7 +100,8 @@ def boot_command(variant: Variant = "xen", dry_run: DryRun = False) -> None:
     """Boot the virtual board until containerd answers, say how long it took, switch it off."""
     board = build.build()
     if dry_run:
-        _dry_run(board, variant)
+        with session.Session(board, variant, on=False) as off:
+            tell(shlex.join(off.command()))
         return
     console = Console(stderr=True)
     with session.Session(board, variant) as running, console.status("power on") as status:
@@ -117,14 +118,10 @@ def shell_command(
         raise typer.Exit(remote_shell.run(place, env, dry_run=dry_run, say=tell))
     board = build.build()
     if dry_run:
-        _dry_run(board, variant)
+        with Machine(board, variant) as machine:
+            tell(shlex.join(machine.command(shell.CONSOLE)))
         return
     raise typer.Exit(shell.run(board, variant))
-
-
-def _dry_run(board: Path, variant: str) -> None:
-    with Machine(board, variant) as machine:
-        tell(shlex.join(machine.command(shell.CONSOLE)))
 
 
 @app.command("run")
@@ -138,6 +135,13 @@ def run_command(
     bench: Annotated[
         bool, typer.Option("--bench", help="At a place of a virtual bench of its own.")
     ] = False,
+    deployed: Annotated[
+        list[str] | None,
+        typer.Option("--deploy", help="Package or container image for the board; repeatable."),
+    ] = None,
+    image: Annotated[
+        Path | None, typer.Option(help="Folder of the image to boot (TFTP, SD-mux).")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the results.")] = None,
     dry_run: DryRun = False,
 ) -> None:
@@ -147,7 +151,15 @@ def run_command(
     """
     raise typer.Exit(
         runner.run(
-            wanted or [], env=env, place=place, bench=bench, out=out, dry_run=dry_run, say=tell
+            wanted or [],
+            env=env,
+            place=place,
+            bench=bench,
+            out=out,
+            dry_run=dry_run,
+            say=tell,
+            deployed=deployed,
+            image=image,
         )
     )
 
@@ -182,8 +194,12 @@ def bench_command(
     ] = None,
     variant: Variant = "xen",
     out: Annotated[Path | None, typer.Option("--json", help="Save the measurements.")] = None,
+    dry_run: DryRun = False,
 ) -> None:
     """Run the measuring scripts of labtests/bench on a freshly booted virtual board."""
+    if dry_run:
+        measuring.dry_run(names or [], variant, tell)
+        return
     measuring.run(names or [], variant, out, tell)
 
 
@@ -192,9 +208,15 @@ def serve_command(
     count: Annotated[int, typer.Option("--places", min=1, max=8, help="How many boards.")] = 1,
     variant: Variant = "xen",
     port: Annotated[int, typer.Option(help="The coordinator's, on loopback.")] = 20408,
+    dry_run: DryRun = False,
 ) -> None:
     """Virtual boards behind a labgrid coordinator and exporter of their own, until Ctrl-C."""
-    with virtual_bench.Bench(build.build(), variant, count, port) as running:
+    bench = virtual_bench.Bench(build.build(), variant, count, port)
+    if dry_run:
+        for command in bench.commands():
+            tell(shlex.join(command))
+        return
+    with bench as running:
         tell(running.describe())
         running.wait()
 

@@ -12,8 +12,8 @@ from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
-from hetoci_lab import build, paths, places, report, scenarios, site
-from hetoci_lab.errors import BOARD_LOST, BOOT_FAILED
+from hetoci_lab import build, deploy, paths, places, report, scenarios, site
+from hetoci_lab.errors import BOARD_LOST, BOOT_FAILED, LabError
 from hetoci_lab.virtual_bench import ENVIRONMENT, Bench
 
 PATIENCE = 60.0
@@ -51,23 +51,44 @@ def run(
     out: Path | None,
     dry_run: bool,
     say: Callable[[str], None],
+    deployed: list[str] | None = None,
+    image: Path | None = None,
 ) -> int:
     """Run scenarios and write report.html; return the run's exit status.
 
     A run at a place holds it for that long; with `bench` the place is one of a virtual bench
-    that lives as long as the run. Raises LabError before anything is switched on.
+    that lives as long as the run. `deployed` are packages and container images for the board,
+    `image` the folder that it boots from. Raises LabError before anything is switched on.
     """
+    if bench and place:
+        raise LabError("--bench brings a place of its own; leave out --place.")
+    brought = deploy_variables(deployed or [], image)
     with ExitStack() as stack:
         facts = site.load()
         if bench:
             board, place, env = build.build(), "vboard-1", env or ENVIRONMENT
-            running = stack.enter_context(Bench(board, "xen", 1, 0))
+            running = Bench(board, "xen", 1, 0)
+            if dry_run:
+                for words in running.commands():
+                    say(shlex.join(words))
+            else:
+                stack.enter_context(running)
             facts = replace(facts, coordinator=running.address)
-        return _run(facts, wanted, env, place, out, dry_run, say)
+        return _run(facts, brought, wanted, env, place, out, dry_run, say)
+
+
+def deploy_variables(files: list[str], image: Path | None) -> dict[str, str]:
+    """Return what the strategy takes from the environment of its process."""
+    if image and not image.is_dir():
+        raise LabError(f"{image} is no folder with an image.")
+    paths = ":".join(str(file) for file in deploy.checked(files))
+    found = {"HETOCI_DEPLOY": paths, "HETOCI_IMAGE_FOLDER": str(image.absolute()) if image else ""}
+    return {name: value for name, value in found.items() if value}
 
 
 def _run(
     facts: site.Site,
+    brought: dict[str, str],
     wanted: list[str],
     env: str | None,
     place: str | None,
@@ -79,7 +100,7 @@ def _run(
     name = at.env if at else env or "vboard-xen"
     folder = (out or run_folder(Path(name).stem)).absolute()
     words = command(wanted, name, folder)
-    variables = place_variables(facts, at) if at else {}
+    variables = brought | (place_variables(facts, at) if at else {})
     if dry_run:
         pairs = [f"{key}={shlex.quote(value)}" for key, value in variables.items()]
         say(" ".join([*pairs, shlex.join(words)]))

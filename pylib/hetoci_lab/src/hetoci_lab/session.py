@@ -27,15 +27,21 @@ class BoardSilent(LabError):
 
 
 class Session:
-    """A running board; a context manager that leaves no process and no file behind."""
+    """A running board; a context manager that leaves no process and no file behind.
 
-    def __init__(self, board: Path, variant: str) -> None:
+    With `on` false the board stays off, for a look at its command line.
+    """
+
+    def __init__(self, board: Path, variant: str, *, on: bool = True) -> None:
+        self._on = on
         self.machine = Machine(board, variant)
         self.console = self.machine.folder / "console.log"
+        self._uart0 = f"file:{self.console}"
 
     def __enter__(self) -> "Session":
         try:
-            self.machine.on(f"file:{self.console}", stdin=subprocess.DEVNULL)
+            if self._on:
+                self.machine.on(self._uart0, stdin=subprocess.DEVNULL)
         except BaseException:
             self.machine.close()
             raise
@@ -48,6 +54,10 @@ class Session:
         trace: TracebackType | None,
     ) -> None:
         self.machine.close()
+
+    def command(self) -> list[str]:
+        """Return the QEMU command line of the board."""
+        return self.machine.command(self._uart0)
 
     def ssh_command(self, *words: str) -> list[str]:
         """Return the ssh command line that runs `words` on the board."""

@@ -6,9 +6,11 @@ from typing import Any
 
 import attr
 from labgrid import step, target_factory
+from labgrid.driver import TFTPProviderDriver, USBSDMuxDriver, USBStorageDriver
 from labgrid.protocol import CommandProtocol, ConsoleProtocol, LinuxBootProtocol, PowerProtocol
 from labgrid.strategy import Strategy, StrategyError, never_retry
 
+from hetoci_lab import deploy
 from hetoci_lab.errors import LabError
 
 
@@ -32,8 +34,14 @@ class BoardStrategy(Strategy):  # type: ignore[misc]  # labgrid is untyped
     there. `uboot` and `console` may be null: a board without a boot loader to talk to, and a
     board whose console somebody else holds (a LAVA job), which is then on and stays on.
 
+    With an image (deploy.py), `tftp` or `mux` and `card` bring it to the board before it boots;
+    packages and container images follow by ssh.
+
     Args:
         compatible (str): what the board's device tree must be compatible with
+        tftp_files (dict): files of the image, by U-Boot's variable with the address of each;
+            `uboot` then boots its command `tftp`
+        card_image (str): the file of the image that is written onto the SD card
     """
 
     bindings = {  # noqa: RUF012 - labgrid's way
@@ -42,10 +50,16 @@ class BoardStrategy(Strategy):  # type: ignore[misc]  # labgrid is untyped
         "uboot": {LinuxBootProtocol, None},
         "shell": {CommandProtocol, None},
         "ssh": CommandProtocol,
+        "tftp": {TFTPProviderDriver, None},
+        "mux": {USBSDMuxDriver, None},
+        "card": {USBStorageDriver, None},
     }
 
     status: Status = attr.ib(default=Status.unknown)
     compatible: str = attr.ib(default="", validator=attr.validators.instance_of(str))
+    tftp_files: dict[str, str] = attr.ib(factory=dict, validator=attr.validators.instance_of(dict))
+    card_image: str = attr.ib(default="", validator=attr.validators.instance_of(str))
+    _card_written = False
 
     @never_retry  # type: ignore[untyped-decorator]
     @step(args=["status"])  # type: ignore[untyped-decorator]
@@ -71,7 +85,19 @@ class BoardStrategy(Strategy):  # type: ignore[misc]  # labgrid is untyped
             self.power.off()
         self.status = Status.off
 
+    def _insert_card(self) -> None:
+        """Write the image onto the card, once, and let the board have the card."""
+        folder = deploy.image_folder()
+        self.target.activate(self.mux)
+        if folder and self.card_image and not self._card_written:
+            self.target.activate(self.card)
+            deploy.onto_card(self.mux, self.card, deploy.image_file(folder, self.card_image))
+            self._card_written = True
+        self.mux.set_mode("dut")
+
     def _power_on(self) -> None:
+        if self.mux is not None:
+            self._insert_card()
         if self.console is not None:
             self.target.activate(self.console)
         if self.power is not None:
@@ -86,11 +112,20 @@ class BoardStrategy(Strategy):  # type: ignore[misc]  # labgrid is untyped
         if self.uboot is None:
             self._power_on()
         else:
-            self.uboot.boot("")
+            self.uboot.boot(self._load())
             self.uboot.await_boot()
         if self.shell is not None:
             self.target.activate(self.shell)
             self._check_identity(self.shell)
+
+    def _load(self) -> str:
+        """Load the image over the network if there is one; return U-Boot's command to boot."""
+        folder = deploy.image_folder()
+        if self.tftp is None or folder is None:
+            return ""
+        self.target.activate(self.tftp)
+        deploy.by_tftp(self.tftp, self.uboot, folder, self.tftp_files)
+        return "tftp"
 
     def _ssh(self) -> None:
         if self.shell is not None:
@@ -100,7 +135,10 @@ class BoardStrategy(Strategy):  # type: ignore[misc]  # labgrid is untyped
             self._check_identity(self.ssh)
 
     def _containers(self) -> None:
-        self.ssh.run_check("systemctl start containerd && ctr version", timeout=60)
+        files = deploy.wanted()
+        verb = "restart" if deploy.packages(self.ssh, files) else "start"
+        self.ssh.run_check(f"systemctl {verb} containerd && ctr version", timeout=60)
+        deploy.images(self.ssh, files)
 
     def _check_identity(self, commands: Any) -> None:
         if not self.compatible:

@@ -2,7 +2,8 @@
 """Virtual boards that look like real ones to labgrid: a coordinator, an exporter, a power relay.
 
 Each board's two consoles are ttys, its power is a socket of a relay that is switched over HTTP,
-ssh is a port. Nothing of labgrid is changed, so what works here works with a board on a shelf.
+ssh is a port, and TFTP has a folder (these boards do not boot from it). Nothing of labgrid is
+changed, so what works here works with a board on a shelf.
 """
 
 import os
@@ -37,6 +38,7 @@ class BenchBoard:
     def __init__(self, board: Path, variant: str, logs: Path, name: str) -> None:
         self.name = name
         self.machine = Machine(board, variant)
+        self.tftp = logs / "tftp" / name
         self._lock = threading.Lock()
         self._powered = False
         self._started = threading.Event()
@@ -92,6 +94,7 @@ class BenchBoard:
             "uart1": {"cls": "RawSerialPort", "port": rpu, "speed": SPEED},
             "power": {"cls": "NetworkPowerPort", **power},
             "ssh": {"cls": "NetworkService", **address},
+            "tftp": {"cls": "TFTPProvider", "internal": str(self.tftp), "external": self.name},
         }
 
     def close(self) -> None:
@@ -111,6 +114,26 @@ class Bench:
         self.boards: list[BenchBoard] = []
         self.children: dict[str, subprocess.Popen[bytes]] = {}
         self._stack = ExitStack()
+        self.coordinator = ["coordinator", "-l", self.address]
+        words = ["-c", self.address, "--hostname", "127.0.0.1", "--name", EXPORTER]
+        self.exporter = ["exporter", *words, "exporter.yaml"]
+
+    def commands(self) -> list[list[str]]:
+        """Return labgrid's commands that make the bench, and QEMU's of the first board."""
+        daemons = [
+            [_tool(f"labgrid-{name}"), *words] for name, *words in (self.coordinator, self.exporter)
+        ]
+        names = [f"vboard-{number}" for number in range(1, self.count + 1)]
+        with Machine(self.board, self.variant) as machine:
+            qemu_words = machine.command("unix:UART0", "unix:UART1")
+        return [*daemons, *(words for name in names for words in self._place(name)), qemu_words]
+
+    def _place(self, name: str) -> list[list[str]]:
+        return [
+            self.client("-p", name, "create"),
+            self.client("-p", name, "add-match", f"{EXPORTER}/{name}/*"),
+            self.client("-p", name, "set-comment", f"virtual board, {self.variant}"),
+        ]
 
     def __enter__(self) -> "Bench":
         try:
@@ -137,23 +160,18 @@ class Bench:
         relay = self._stack.enter_context(Relay([(b.powered, b.power) for b in self.boards]))
         groups = {b.name: b.export(relay.url, n) for n, b in enumerate(self.boards)}
         (self.folder / "exporter.yaml").write_text(yaml.safe_dump(groups))
-        self.spawn("coordinator", "-l", self.address)
+        self.spawn(*self.coordinator)
         _until(lambda: _succeeds(self.client("places")), "The labgrid coordinator")
         self.start_exporter()
         for board in self.boards:
-            self._create_place(board)
+            for words in self._place(board.name):
+                _check(words)
 
     def start_exporter(self) -> None:
         """Start the exporter; also again, after it was lost."""
-        words = ("-c", self.address, "--hostname", "127.0.0.1", "--name", EXPORTER)
-        self.spawn("exporter", *words, "exporter.yaml")
-        last = f"{EXPORTER}/{self.boards[-1].name}/NetworkService"
+        self.spawn(*self.exporter)
+        last = f"{EXPORTER}/{self.boards[-1].name}/RemoteTFTPProvider"
         _until(lambda: last in _output(self.client("resources")), "The labgrid exporter")
-
-    def _create_place(self, board: BenchBoard) -> None:
-        _check(self.client("-p", board.name, "create"))
-        _check(self.client("-p", board.name, "add-match", f"{EXPORTER}/{board.name}/*"))
-        _check(self.client("-p", board.name, "set-comment", f"virtual board, {self.variant}"))
 
     def spawn(self, name: str, *words: str) -> None:
         """Start a labgrid daemon in a session of its own, its output in NAME.log."""

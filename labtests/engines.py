@@ -24,7 +24,11 @@ SECONDS = 120
 
 
 class Engine(Protocol):
-    """The life of the container NAME."""
+    """The life of the container NAME. without_network, with_network: the engine's words for it."""
+
+    network: str
+    without_network: str
+    with_network: str
 
     def load(self, image: str) -> None:
         """Bring the archive of `image` into the engine's store, once."""
@@ -75,6 +79,8 @@ class Containerd:
 class Ctr(Containerd):
     """containerd by its own client."""
 
+    network = without_network = with_network = ""
+
     def start(self, image: str, annotations: Mapping[str, str]) -> Result:
         """`ctr run -d`."""
         options = words("--annotation", annotations)
@@ -117,10 +123,13 @@ class Pod(Containerd):
     """containerd by the calls that kubelet makes: a pod with one container."""
 
     namespace = "k8s.io"
+    without_network = "NODE"
+    with_network = "POD"
 
     def __init__(self, board: Board, port: int) -> None:
         super().__init__(board)
         self.cri = Cri(f"127.0.0.1:{port}")
+        self.network = self.without_network
         self.pod = ""
         self.container = ""
 
@@ -137,7 +146,7 @@ class Pod(Containerd):
     def start(self, image: str, annotations: Mapping[str, str]) -> Result:
         """RunPodSandbox, CreateContainer, StartContainer."""
         try:
-            self.pod = self.cri.run_pod("pod", network="NODE", annotations=annotations)
+            self.pod = self.cri.run_pod("pod", network=self.network, annotations=annotations)
             self.container = self.cri.start(
                 self.pod,
                 NAME,
@@ -185,9 +194,12 @@ class Commands:
     """Podman and Docker, whose commands agree where it matters here."""
 
     program = ""
+    without_network = "none"
+    with_network = ""
 
     def __init__(self, board: Board) -> None:
         self.board = board
+        self.network = self.without_network
 
     def load(self, image: str) -> None:
         """`load`, once."""
@@ -200,7 +212,8 @@ class Commands:
         """`run -d`."""
         options = words("--annotation", annotations)
         return self.board.run(
-            f"{self.program} run -d --name {NAME} --runtime hetoci --network none {options} "
+            f"{self.program} run -d --name {NAME} --runtime hetoci --network {self.network}"
+            f" {options} "
             f"localhost/{image}:latest {' '.join(FOREVER.get(image, ())[1:])}",
             SECONDS,
         )
@@ -238,12 +251,14 @@ class Podman(Commands):
     """Podman, as root."""
 
     program = "podman"
+    with_network = "podman"
 
 
 class Docker(Commands):
     """Docker, whose daemon is started for the tests."""
 
     program = "docker"
+    with_network = "tests"
 
 
 def words(option: str, values: Mapping[str, str]) -> str:

@@ -49,6 +49,19 @@ def engine(
     assert leftovers(fabric) == []
 
 
+@pytest.fixture
+def with_network(board: Board, engine: Engine) -> Iterator[Engine]:
+    """The engine, whose containers have a network."""
+    if isinstance(engine, Docker):
+        board.check("docker network create --subnet 10.77.0.0/24 tests", 60)
+    engine.network = engine.with_network
+    yield engine
+    engine.network = engine.without_network
+    engine.remove()
+    if isinstance(engine, Docker):
+        board.check("docker network rm tests", 60)
+
+
 @pytest.fixture(scope="session")
 def bare_image(board: Board, tmp_path_factory: pytest.TempPathFactory) -> str:
     """fw-echo without its labels file: only its labels say what it is."""
@@ -87,6 +100,27 @@ def test_an_image_lives_its_life(clean_board: Board, engine: Engine, image: str)
     until(engine.state, EXITED)
     assert free(clean_board)
     assert engine.exit_code() == STOPPED[image]
+
+
+@pytest.mark.lg_feature("domains")
+@pytest.mark.parametrize("engine", ["cri", "podman", "docker"], indirect=True)
+def test_a_linux_image_is_a_domain_with_its_engines_address(
+    board: Board, with_network: Engine
+) -> None:
+    with_network.load("hello")
+    done = with_network.start("hello", {"io.hetoci.workload": "domain"})
+    assert done.status == 0, done.out
+    until(with_network.log, "hello from Linux .*guest")
+    (container,) = json.loads(board.check("hetoci ps --json"))
+    space = f"nsenter -t {container['pid']} -n ip -4 -o address show dev eth0"
+    found = re.search(r"inet ([0-9.]+)/", board.check(space))
+    assert found
+    board.check(f"ping -c 1 -W 10 {found[1]}")  # in that namespace only the domain answers
+    with_network.stop()
+    until(with_network.state, EXITED)
+    assert with_network.exit_code() == 0
+    assert "hello: told to stop" in with_network.log()
+    assert board.check("xl list").count("\n") == 2
 
 
 def test_the_users_annotation_wins_over_the_images_key(clean_board: Board, engine: Engine) -> None:

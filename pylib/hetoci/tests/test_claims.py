@@ -114,3 +114,21 @@ def test_claims_that_were_not_had_all_leave_no_holder(
     with pytest.raises(errors.DeviceBusy):
         claims.acquire_all(machine, ["a", "k"], me(machine))
     assert claims.holder_of(machine, "a") is None
+
+
+def test_who_waited_for_a_claim_that_is_dropped_has_the_new_one(
+    machine: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = [claims.acquire(machine, "k", me(machine))]
+    lock = claims._lock
+
+    def lock_after_the_drop(descriptor: int) -> bool:
+        if held:
+            held.pop().drop(machine)
+        return lock(descriptor)
+
+    monkeypatch.setattr(claims, "_lock", lock_after_the_drop)
+    claim = claims.acquire(machine, "k", me(machine))
+    assert claims.holder_of(machine, "k")
+    claim.drop(machine)
+    assert not machine.exists(f"{claims.DIRECTORY}/k")

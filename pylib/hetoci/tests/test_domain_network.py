@@ -222,6 +222,7 @@ def test_packets_go_from_the_guest_to_the_world_and_back(spaces: Spaces, agent: 
     assert reaches(spaces, "world", "fd09::2")
     assert not reaches(spaces, "box", "10.9.0.1", 0.5)  # the domain has it now
     kept.detach()
+    assert list(Path(claims.DIRECTORY).iterdir()) == []
     assert reaches(spaces, "box", "10.9.0.1")
     assert "ingress" not in spaces.run("box", "tc qdisc show dev eth0")
 
@@ -293,6 +294,7 @@ def test_what_a_killed_keeper_left_is_taken_away(spaces: Spaces) -> None:
     network.clean(Host(), left)
     assert "ingress" not in spaces.run("box", "tc qdisc show dev eth0")
     assert reaches(spaces, "box", "10.9.0.1")
+    assert list(Path(claims.DIRECTORY).iterdir()) == []
     network.clean(Host(), left)
 
 

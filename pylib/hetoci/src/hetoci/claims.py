@@ -64,6 +64,11 @@ class Claim:
         os.ftruncate(self.descriptor, 0)
         os.close(self.descriptor)
 
+    def drop(self, host: Host) -> None:
+        """Free the claim and remove its file: for keys of what comes and goes."""
+        host.remove(f"{DIRECTORY}/{self.key}")
+        os.close(self.descriptor)
+
 
 def _write(descriptor: int, holder: Holder) -> None:
     words = (holder.container, holder.root, str(holder.pid), holder.start, holder.group)
@@ -102,6 +107,14 @@ def acquire(host: Host, key: str, holder: Holder, of: Holder | None = None) -> C
     """Take the claim `key` for `holder`. Raises DeviceBusy, naming the holder.
 
     of: a holder without a lock whose claim may be taken although it lives."""
+    while True:
+        claim = _acquire(host, key, holder, of)
+        if os.fstat(claim.descriptor).st_nlink:
+            return claim
+        claim.release()  # it was dropped meanwhile: whoever comes next has another file
+
+
+def _acquire(host: Host, key: str, holder: Holder, of: Holder | None) -> Claim:
     host.make_directory(DIRECTORY)
     descriptor = host.open(f"{DIRECTORY}/{key}", os.O_RDWR | os.O_CREAT)
     try:

@@ -74,12 +74,12 @@ def _engines(root: Path) -> None:
     """Configure the engines as an integrator does: hetoci's examples, and what this board needs.
 
     There is no registry, so the pods' pause image is one of ours. Pods get a network of the
-    board's own, Podman's and Docker's containers none. Docker keeps its images in containerd, as
+    board's own, Docker's containers none unless one makes a network. Docker keeps its images in containerd, as
     it does by default from version 29.
     """
     examples = root / EXAMPLES
     for folder in ("containerd", "containers/containers.conf.d", "docker"):
-        (root / "etc" / folder).mkdir(parents=True)
+        (root / "etc" / folder).mkdir(parents=True, exist_ok=True)
     containerd = (examples / "containerd.toml").read_text() + CRI
     (root / "etc/containerd/config.toml").write_text(containerd)
     shutil.copy(examples / "podman.conf", root / "etc/containers/containers.conf.d/50-hetoci.conf")

@@ -317,7 +317,7 @@ class Network:
         self._path = path
         self._outside = netlink.Socket()
         self._inside: netlink.Socket | None = None
-        self._joined = False
+        self._claim: claims.Claim | None = None
 
     def enter(self) -> None:
         """Go where the container's network is. Raises XenError."""
@@ -344,7 +344,7 @@ class Network:
             found = devices(net)
             if not found:
                 return []
-            self._claim()
+            self._claim = self._acquire()
             separate(net)  # what a domain left that lost its keeper
             settings = messages(net, found)
             for number, device in enumerate(found):
@@ -359,23 +359,22 @@ class Network:
         quiet = [d.name for d in found if self._host.text(_NO_IPV6.format(d.name)) == "1"]
         return items(found, settings, quiet)
 
-    def _claim(self) -> None:
+    def _acquire(self) -> claims.Claim:
         host, record = self._host, self._record
         inode = os.stat("/proc/self/ns/net").st_ino
         pid = os.getpid()
         me = Holder(record.id, str(record.data["root"]), pid, host.start_time(pid) or "")
         try:
-            claims.acquire(host, f"{state.NETWORK}.{inode}", me)
+            claim = claims.acquire(host, f"{state.NETWORK}.{inode}", me)
         except DeviceBusy as error:
             raise DeviceBusy(
                 f"the container's network belongs to another domain: {error.message}",
                 hint="a network namespace serves one domain; give the pod's other domains"
                 " io.hetoci.domain.network=none",
             ) from None
-        if self._path:
-            record.mark(state.NETWORK, f"{inode} {self._path}")
-        self._joined = True
+        record.mark(state.NETWORK, f"{inode} {self._path}")
         host.checkpoint("keeper:network")
+        return claim
 
     def _attach(self, store: Store, domain: int, number: int, device: Device) -> None:
         net = self._inside
@@ -397,14 +396,15 @@ class Network:
 
     def detach(self) -> None:
         """Give the namespace back as it was. The domain's devices go with the domain."""
-        if not self._joined or self._inside is None:
+        claim, self._claim = self._claim, None
+        if claim is None or self._inside is None:
             return
-        self._joined = False
         try:
             separate(self._inside)
         except OSError as error:
             raise XenError(f"the container's network is not as before: {explain(error)}") from error
         self._host.remove(f"{self._record.directory}/{state.NETWORK}")
+        claim.drop(self._host)
 
 
 def _await(look: Callable[[], int], vif: str) -> int:
@@ -427,27 +427,30 @@ def clean(host: Host, record: Record) -> None:
     if not noted:
         return
     inode, _, path = noted.partition(" ")
-    try:
-        descriptor = host.open(path, os.O_RDONLY)
-    except OSError:  # the namespace is gone
-        return
-    try:
-        if os.fstat(descriptor).st_ino == int(inode):
-            _clean(host, record, f"{state.NETWORK}.{inode}", descriptor)
-    except OSError as error:
-        raise XenError(f"the container's network is not as before: {explain(error)}") from error
-    finally:
-        os.close(descriptor)
-
-
-def _clean(host: Host, record: Record, key: str, descriptor: int) -> None:
+    key = f"{state.NETWORK}.{inode}"
     try:
         claim = claims.take_back(host, key, record.id, str(record.data["root"]))
     except DeviceBusy:  # another domain has it now, and has replaced what was there
         return
-    net = netlink.inside(host, descriptor)
     try:
-        separate(net)
+        _clean(host, path, int(inode))
+    except OSError as error:
+        raise XenError(f"the container's network is not as before: {explain(error)}") from error
     finally:
-        net.close()
-        claim.give_up()
+        claim.drop(host)
+
+
+def _clean(host: Host, path: str, inode: int) -> None:
+    try:
+        descriptor = host.open(path, os.O_RDONLY)
+    except OSError:  # the namespace is gone, as the keeper's own is
+        return
+    try:
+        if os.fstat(descriptor).st_ino == inode:
+            net = netlink.inside(host, descriptor)
+            try:
+                separate(net)
+            finally:
+                net.close()
+    finally:
+        os.close(descriptor)

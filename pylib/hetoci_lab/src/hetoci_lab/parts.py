@@ -74,8 +74,8 @@ def _engines(root: Path) -> None:
     """Configure the engines as an integrator does: hetoci's examples, and what this board needs.
 
     There is no registry, so the pods' pause image is one of ours. Pods get a network of the
-    board's own, Docker's containers none unless one makes a network. Docker keeps its images in containerd, as
-    it does by default from version 29.
+    board's own, Docker's containers none unless somebody makes one. Docker keeps its images in
+    containerd, as it does by default from version 29.
     """
     examples = root / EXAMPLES
     for folder in ("containerd", "containers/containers.conf.d", "docker"):

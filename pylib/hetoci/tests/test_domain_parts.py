@@ -20,6 +20,7 @@ from hetoci import bundle as bundles
 from hetoci import state
 from hetoci.backends import xen
 from hetoci.config import Config
+from hetoci.domain import hardware as hardware_of
 from hetoci.domain import planning, program, wire
 from hetoci.domain.ninep import MSIZE, Server
 from hetoci.errors import BundleError, HetociError, PolicyDenied, XenError
@@ -562,7 +563,17 @@ def test_an_images_own_kernel_is_read_once_and_its_command_line_kept(tmp_path: P
         (
             DomainWorkload(accelerators=[AcceleratorRequest("a", "/b")]),
             {},
-            "cannot be given to domains",
+            "no tmpfs at /dev",
+        ),
+        (
+            DomainWorkload(accelerators=[AcceleratorRequest("a", "/b")]),
+            {
+                "mounts": [
+                    {"destination": "/dev", "type": "tmpfs"},
+                    {"destination": "/dev/hetoci/a", "type": "tmpfs"},
+                ]
+            },
+            "something at /dev/hetoci/a already",
         ),
     ],
 )
@@ -587,7 +598,7 @@ def test_hardware_in_the_operators_list_is_assigned_and_claimed(tmp_path: Path) 
     settings = make(tmp_path, workload).settings
     assert settings["iomem"] == ["0xfffc2,2@0x100"]
     assert settings["irqs"] == [92, 99]
-    assert sorted(planning.claims_of(workload)) == [
+    assert sorted(hardware_of.claims_of(Host(str(tmp_path)), workload)) == [
         "iomem.0xfffc2",
         "iomem.0xfffc3",
         "irq.92",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 
-from . import assign, backends, bitstream, claims, digest, inventory, overlay, shells
+from . import assign, backends, bitstream, claims, designs, digest, inventory, overlay, shells
 from .bundle import exists_inside, read_inside
 from .devicetree import LiveTree
 from .errors import (
@@ -20,7 +20,7 @@ from .errors import (
     HetociError,
     PolicyDenied,
 )
-from .fabric import REGION, Programming
+from .fabric import REGION, Programming, xen_number
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -109,13 +109,16 @@ def place(
     settings: Config,
     requests: Sequence[AcceleratorRequest],
     fabrics: Sequence[Fabric],
+    *,
+    domain: bool = False,
 ) -> tuple[Placement, dict[str, Content]]:
     """Where each of `requests` goes among `fabrics`, and its content, checked. Changes nothing.
 
-    Raises DeviceNotFound, DeviceBusy, PolicyDenied with all reasons, BundleError.
+    domain: for a Xen domain. Raises DeviceNotFound, DeviceBusy, PolicyDenied with all reasons,
+    BundleError.
     """
     images = Images(host, rootfs, settings)
-    placement = assign.place(requests, fabrics, images.has, settings.slots)
+    placement = assign.place(requests, fabrics, images.has, settings.slots, domain=domain)
     reasons: list[str] = []
     contents = {}
     for request in requests:
@@ -217,27 +220,34 @@ def prepare(
     note: Callable[[list[dict[str, Any]]], None],
     *,
     endpoints: Sequence[Found] = (),
-    with_nodes: bool = True,
+    others: Sequence[str] = (),
+    accept: Callable[[Placement, dict[str, Content]], None] | None = None,
+    domain: bool = False,
 ) -> tuple[list[Prepared], list[Claim]]:
     """Claim a slot for each of `requests` and program it; (what there is now, claims).
 
     note: called with what `give_back` needs, once claimed and before anything changes.
-    endpoints: claimed and opened as well. with_nodes: have Linux here drive the devices; else
-    only the logic is programmed. Raises HetociError; then nothing is claimed and nothing of it
-    is left.
+    endpoints: claimed and opened as well; others: further claims. accept: called with what was
+    placed, before anything changes; it may refuse. domain: for a Xen domain, so Linux here does
+    not drive the devices and only the logic is programmed. Raises HetociError; then nothing is
+    claimed and nothing of it is left.
     """
     fabrics = shells.ensure(host, settings, requests, holder)
-    others = [endpoint.key for endpoint in endpoints]
-    placement, contents, taken = _claim(host, rootfs, settings, requests, holder, others, fabrics)
+    keys = [*others, *(endpoint.key for endpoint in endpoints)]
+    placement, contents, taken = _claim(
+        host, rootfs, settings, requests, holder, keys, fabrics, domain
+    )
     held = [facts(fabric) for fabric in placement.chosen.values()]
     held += [endpoint.facts() for endpoint in endpoints]
     try:
         host.checkpoint("create:claimed")
+        if accept:
+            accept(placement, contents)
         note(held)
         done = []
         for request in requests:
             fabric = placement.chosen[request.name]
-            done.append(_program(host, request, fabric, contents[request.name], with_nodes))
+            done.append(_program(host, request, fabric, contents[request.name], domain))
             host.checkpoint("create:programmed")
         for endpoint in endpoints:
             endpoint.open(host)
@@ -250,10 +260,15 @@ def prepare(
 def undo(host: Host, held: Sequence[dict[str, Any]], taken: Sequence[Claim]) -> list[str]:
     """Empty the fabrics in `held`, then let go of their claims, which are ours; what failed,
     in sentences: it stays for reap."""
-    failures = [failure for entry in reversed(held) if (failure := _clear(host, entry))]
+    failures = clear(host, held)
     for claim in taken:
         claim.give_up()
     return failures
+
+
+def clear(host: Host, held: Sequence[dict[str, Any]]) -> list[str]:
+    """Empty the fabrics in `held`, whose claims are ours, the last one first; what failed."""
+    return [failure for entry in reversed(held) if (failure := _clear(host, entry))]
 
 
 def facts(fabric: Fabric) -> dict[str, Any]:
@@ -269,16 +284,17 @@ def _claim(
     holder: Holder,
     others: Sequence[str],
     fabrics: Sequence[Fabric],
+    domain: bool,
 ) -> tuple[Placement, dict[str, Content], list[Claim]]:
     """Place and claim, with the claims `others`, all in one order (rule C2); once more if
     another container was quicker (rule C3). fabrics: as they have just been seen."""
     for last in (False, True):
         if last:
             fabrics = inventory.fabrics(host, settings.part)
-        placement, contents = place(host, rootfs, settings, requests, fabrics)
+        placement, contents = place(host, rootfs, settings, requests, fabrics, domain=domain)
         keys = {key for fabric in placement.chosen.values() for key in _keys(host, fabric)}
         try:
-            taken = claims.acquire_all(host, [*keys, *others], holder)
+            taken = claims.acquire_all(host, list({*keys, *others}), holder)
         except DeviceBusy:
             if last:
                 raise
@@ -291,8 +307,12 @@ def _claim(
 
 
 def _keys(host: Host, fabric: Fabric) -> list[str]:
-    """Claims that go with `fabric`: a region is taken with all slots in it."""
+    """Claims that go with `fabric`: a region is taken with all slots in it, a slot for domains
+    with what `vm` of config.json could name."""
     keys = [fabric.key]
+    if fabric.for_domains:
+        keys += [f"irq.{irq}" for line in fabric.interrupts or () if (irq := xen_number(line))]
+        keys += [f"iomem.{window.first >> 12:#x}" for window in fabric.windows or ()]
     if fabric.kind == REGION:
         keys += [f.key for f in inventory.fabrics(host) if f.parent == fabric.place]
     return keys
@@ -306,17 +326,17 @@ def _unchanged(host: Host, placement: Placement) -> bool:
 
 
 def _program(
-    host: Host, request: AcceleratorRequest, fabric: Fabric, content: Content, with_nodes: bool
+    host: Host, request: AcceleratorRequest, fabric: Fabric, content: Content, domain: bool
 ) -> Prepared:
     backend = backends.load(host, fabric.backend)
     backend.clear(host, fabric.key)  # what a container that died may have left
-    if not with_nodes:
-        content.programming.overlay = b""
+    if domain:
+        designs.clear_memory(host, fabric.memory)
+        backend.program(host, fabric, content.programming.without_nodes())
+        return Prepared(request, fabric, content, ())
     backend.program(host, fabric, content.programming)
-    nodes: list[DesignNode] = []
-    if with_nodes:
-        nodes = _await_nodes(host, backend, request, fabric, content)
-        backend.scrub(host, fabric, nodes)
+    nodes = _await_nodes(host, backend, request, fabric, content)
+    backend.scrub(host, fabric, nodes)
     return Prepared(request, fabric, content, nodes)
 
 

@@ -8,6 +8,9 @@ gone (its descriptors may still be closing, and closing one stops the core).
 
 Where the holder is a process of the delegate's, which holds no lock of ours, the content alone
 is the claim, for as long as that process or another one in its control group lives.
+
+A domain outlives a keeper that is killed, and uses what the keeper had. So the claims of such a
+keeper are not free before the domain is destroyed.
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ import time
 from . import cgroup
 from .errors import DeviceBusy
 from .host import RUN
-from .model import UNLOCKED, Holder
+from .model import DOMAIN, UNLOCKED, Holder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -85,9 +88,13 @@ def _parse(text: bytes) -> Holder | None:
 
 
 def lives(host: Host, holder: Holder) -> bool:
-    """True while `holder`, or another process of its container, is there."""
+    """True while `holder`, or another process of its container, or its domain, is there."""
     if host.alive(holder.pid, holder.start):
         return True
+    if holder.group == DOMAIN:
+        from .domain import life
+
+        return life.left(host, holder.root, holder.container)
     return holder.group not in ("", UNLOCKED) and cgroup.populated(host, holder.group)
 
 
@@ -127,11 +134,11 @@ def _acquire(host: Host, key: str, holder: Holder, of: Holder | None) -> Claim:
                 raise DeviceBusy(f"{key} is held by a process that left no name", device=key)
             time.sleep(_POLL)
         former = _parse(os.pread(descriptor, 4096, 0))
-        if former and former.group:
-            if not (of and of.pid == former.pid) and lives(host, former):
-                raise DeviceBusy(f"{key} is held by {former}", device=key)
-        else:
+        if not former or former.group in ("", DOMAIN):
             _await_former_holder(host, descriptor, holder, deadline)
+        mine = former and of and of.pid == former.pid
+        if former and former.group and not mine and lives(host, former):
+            raise DeviceBusy(f"{key} is held by {former}", device=key)
         _write(descriptor, holder)
     except BaseException:
         os.close(descriptor)

@@ -9,6 +9,7 @@ from . import devicetree
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import mmap
     from collections.abc import Iterator, Sequence
 
     from .host import Host
@@ -117,6 +118,33 @@ def _device_name(host: Host, path: str) -> str:
 
 _CHUNK = 1 << 16
 
+#: The whole physical memory as a file, where the kernel is built with it.
+_MEMORY = "/dev/mem"
+
+
+def clear_memory(host: Host, memory: Sequence[MemoryRange]) -> None:
+    """Write zeros over `memory`, which the board's tree reserves; without effect where the kernel
+    does not offer it."""
+    import mmap
+
+    try:
+        descriptor = host.open(_MEMORY, os.O_RDWR)
+    except OSError:
+        return
+    try:
+        for part in memory:
+            size = part.end - part.first
+            with mmap.mmap(descriptor, size, offset=part.first) as window:
+                _zero(window, size)
+    finally:
+        os.close(descriptor)
+
+
+def _zero(window: mmap.mmap, size: int) -> None:
+    zeros = bytes(min(_CHUNK, size))
+    for at in range(0, size, len(zeros)):
+        window[at : at + len(zeros)] = zeros[: size - at]
+
 
 def scrub(host: Host, nodes: Sequence[DesignNode], memory: Sequence[MemoryRange]) -> None:
     """Write zeros over those parts of `memory` that UIO devices of `nodes` map
@@ -133,8 +161,6 @@ def scrub(host: Host, nodes: Sequence[DesignNode], memory: Sequence[MemoryRange]
                     continue
                 offset = int(name.removeprefix("map")) * mmap.PAGESIZE
                 with mmap.mmap(descriptor, size, offset=offset) as window:
-                    zeros = bytes(min(_CHUNK, size))
-                    for at in range(0, size, len(zeros)):
-                        window[at : at + len(zeros)] = zeros[: size - at]
+                    _zero(window, size)
         finally:
             os.close(descriptor)

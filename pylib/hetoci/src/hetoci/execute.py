@@ -109,19 +109,36 @@ def build(
     facts: what the record says beyond `Request.facts`; undo: what a keeper that was killed on
     its way may have left. On failure nothing stays.
     """
-    host, line = request.host, request.line
+    record = note(request, facts)
+    begin(request, record, kind, payload, claimed, undo)
+    return record
+
+
+def note(request: Request, facts: dict[str, Any]) -> Record:
+    """The record of a container that is being created."""
     data = {**request.facts(), **facts}
-    record = state.create(host, line.root, request.container, data)
-    host.checkpoint("create:recorded")
+    record = state.create(request.host, request.line.root, request.container, data)
+    request.host.checkpoint("create:recorded")
+    return record
+
+
+def begin(
+    request: Request,
+    record: Record,
+    kind: type[Keeper],
+    payload: Any,
+    claimed: Sequence[Claim] = (),
+    undo: Callable[[], None] = lambda: None,
+) -> None:
+    """As `build`, with the record there already. On failure it is gone, too."""
     try:
         _start_keeper(request, record, kind, payload, claimed, undo)
     except BaseException:
-        if data["cgroup"]:
-            cgroup.remove(host, data["cgroup"])
+        if record.data["cgroup"]:
+            cgroup.remove(request.host, record.data["cgroup"])
         _after_failure(request, record)
         record.remove()
         raise
-    return record
 
 
 def _after_failure(request: Request, record: Record) -> None:

@@ -108,6 +108,12 @@ class Fabric:
         }
 
 
+def xen_number(line: tuple[int, ...]) -> int:
+    """The number by which Xen knows a shared interrupt of a GIC (three cells, the first one 0);
+    0 for another one."""
+    return 32 + line[1] if len(line) == 3 and line[0] == 0 and line[1] < 988 else 0
+
+
 class Programming:
     """What goes into a fabric: `bitstream` as the manager takes it, the device-tree overlay
     with the design's nodes (b"" for none), and the flags."""
@@ -119,3 +125,7 @@ class Programming:
         self.overlay = overlay
         self.partial = partial
         self.encrypted = encrypted
+
+    def without_nodes(self) -> Programming:
+        """The same, and the kernel here gets no nodes of the design."""
+        return Programming(self.bitstream, b"", partial=self.partial, encrypted=self.encrypted)

@@ -85,7 +85,9 @@ class Job:
 
 
 class Keeper:
-    """Runs in the forked process; `main` never returns."""
+    """Runs in the forked process; `main` never returns. claims_group: `group` of its claims."""
+
+    claims_group = ""
 
     def __init__(self, host: Host, job: Job) -> None:
         self._host = host
@@ -154,7 +156,8 @@ class Keeper:
         self._close_strangers()
         self._catch_signals()
         start = host.start_time(os.getpid()) or ""
-        holder = Holder(record.id, str(record.data["root"]), os.getpid(), start)
+        root = str(record.data["root"])
+        holder = Holder(record.id, root, os.getpid(), start, self.claims_group)
         for claim in job.claims:
             claim.set_holder(holder)
         host.checkpoint("keeper:claimed")

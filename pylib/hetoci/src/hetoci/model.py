@@ -138,11 +138,14 @@ class Core:
 #: `group` of a holder that holds no lock, and whose control group is not its own.
 UNLOCKED = "-"
 
+#: `group` of a keeper whose container is a Xen domain: the domain holds the claim as well.
+DOMAIN = "@domain"
+
 
 class Holder:
     """Who holds a claim: the container, the engine's --root, and the process whose life it is
     bound to. group: control group whose processes hold it too, UNLOCKED for none, "" if the
-    process holds the claim's lock."""
+    process holds the claim's lock, DOMAIN if the container's domain holds it too."""
 
     __slots__ = ("container", "group", "pid", "root", "start")
 

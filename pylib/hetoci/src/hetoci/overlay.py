@@ -239,12 +239,30 @@ def _count(overlay: Overlay, path: str, name: str, fabric: Fabric, tree: LiveTre
     return value[0] if value else (2 if name == "#address-cells" else 1)
 
 
-def _addresses(overlay: Overlay, path: str, fabric: Fabric, tree: LiveTree) -> list[str]:
-    node = overlay.by_path[path]
-    words = fdt.cells(node.properties.get("reg", b""))
+def _reg(overlay: Overlay, path: str) -> tuple[int, ...]:
+    """Cells of the node's `reg`; () also for numbers on a bus of the design's own."""
+    words = fdt.cells(overlay.by_path[path].properties.get("reg", b""))
     above = path.rpartition("/")[0]
-    if not words or (above and "ranges" not in _parent(overlay, path).properties):
-        return []  # numbers on a bus of the design's own
+    return () if above and "ranges" not in _parent(overlay, path).properties else words
+
+
+def windows(
+    overlay: Overlay, path: str, fabric: Fabric, tree: LiveTree
+) -> Sequence[tuple[int, int]]:
+    """(first, size) of the addresses of a node of an overlay that has no objection."""
+    words = _reg(overlay, path)
+    address_cells = _count(overlay, path, "#address-cells", fabric, tree)
+    width = address_cells + _count(overlay, path, "#size-cells", fabric, tree)
+    return [
+        (number(words[at : at + address_cells]), number(words[at + address_cells : at + width]))
+        for at in range(0, len(words), width)
+    ]
+
+
+def _addresses(overlay: Overlay, path: str, fabric: Fabric, tree: LiveTree) -> list[str]:
+    words = _reg(overlay, path)
+    if not words:
+        return []
     if fabric.windows is None:
         return [f"the board's tree does not say which addresses belong to {fabric.name} (ranges)"]
     address_cells = _count(overlay, path, "#address-cells", fabric, tree)

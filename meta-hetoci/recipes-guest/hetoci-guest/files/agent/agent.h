@@ -31,6 +31,7 @@ enum type {
 	STARTED = 7,
 	FAILED = 8,	/* text: why the program did not start */
 	EXITED = 9,	/* u32: code, or 128 + signal; nothing of the session follows */
+	DEVICES_FOUND = 10, /* before HELLO: devices passed to the domain, see devices.c */
 };
 
 /* Most bytes in flight of one stream that nobody has taken. */
@@ -82,6 +83,10 @@ bool mounts_make(const struct items *items, const char **what);
 
 /* net.c: the domain's network; false with errno. */
 bool net_make(const struct items *items);
+
+/* devices.c: what was passed to the domain, and its files in the container. */
+void devices_announce(void);
+bool devices_make(const struct items *items, const char **what);
 
 /* session.c */
 void session_run(unsigned id, char *payload, size_t size);

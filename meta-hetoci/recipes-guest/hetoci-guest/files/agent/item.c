@@ -7,7 +7,8 @@
  * of the container only:
  *   h host name, d domain name, m mount (type, source, target, flags, data), o root is read-only,
  *   k kernel setting (path, value), R random seed in hexadecimal, T time (seconds, nanoseconds),
- *   i network device (hardware address, name, MTU, 1 for no IPv6), N message of rtnetlink(7) about one (net.c).
+ *   i network device (hardware address, name, MTU, 1 for no IPv6), N message of rtnetlink(7) about one (net.c),
+ *   D device file (path, major, minor, user, group).
  * Fields of one value are separated by the character 1.
  */
 #include <stdlib.h>

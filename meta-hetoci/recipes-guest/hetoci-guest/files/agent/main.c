@@ -150,6 +150,7 @@ int main(void)
 	sigaddset(&all, SIGCHLD);
 	int signals = signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK);
 	int ring = ring_open();
+	devices_announce();
 	link_open();
 	for (;;) {
 		struct signalfd_siginfo info;

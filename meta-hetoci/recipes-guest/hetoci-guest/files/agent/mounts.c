@@ -141,6 +141,8 @@ bool mounts_make(const struct items *items, const char **what)
 	*what = "/dev";
 	if (own_dev() && !make_nodes())
 		return false;
+	if (!devices_make(items, what))
+		return false;
 	*what = "/";
 	umask(022);
 	return !item(items, 'o', NULL) ||

@@ -15,10 +15,12 @@ import time
 
 from .. import console, state
 from ..backends import xen
-from ..errors import HetociError, XenError
+from ..errors import HetociError, TeardownError, XenError
 from ..keeper import FAULT, KILLED, Ended, Job, Keeper
+from ..model import DOMAIN
 from . import program, wire
 from .guest import Guest
+from .life import LOCK
 from .ninep import Server
 from .serial import Serial
 from .sessions import Session
@@ -27,13 +29,16 @@ from .store import Store
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Any
 
+    from ..accelerate import Prepared
+    from ..designs import DeviceFile
     from ..host import Host
     from .execs import Executed
+    from .hardware import Hardware
     from .network import Network
     from .wire import Frame, Link
 
-LOCK = "lock"
 CONFIGURATION = "xl.cfg"
 
 #: Node of the domain's in the Xen store where an image's own kernel may leave its exit code.
@@ -48,10 +53,25 @@ class Plan:
     runs, None with the image's own kernel; root: directory and whether it may not be changed;
     shares: as the file server takes them; files: settings whose value is a file with these bytes,
     which is put beside the record; on_crash: destroy or coredump; network: path of the namespace
-    whose devices it gets, "" for that of a new one, None for no network."""
+    whose devices it gets, "" for that of a new one, None for no network; hardware: of the board;
+    held, accelerators: slots that it has (accelerate.facts) and what is in them; owner: user and
+    group of their device files."""
 
-    __slots__ = ("boot_timeout", "files", "items", "name", "network", "on_crash", "root",
-                 "settings", "shares")  # fmt: skip
+    __slots__ = (
+        "accelerators",
+        "boot_timeout",
+        "files",
+        "hardware",
+        "held",
+        "items",
+        "name",
+        "network",
+        "on_crash",
+        "owner",
+        "root",
+        "settings",
+        "shares",
+    )
 
     def __init__(
         self, name: str, settings: dict[str, str | int | Sequence[str | int]], boot_timeout: float
@@ -65,10 +85,16 @@ class Plan:
         self.files: dict[str, bytes] = {}
         self.on_crash = "destroy"
         self.network: str | None = None
+        self.hardware: Hardware | None = None
+        self.held: list[dict[str, Any]] = []
+        self.accelerators: list[Prepared] = []
+        self.owner = (0, 0)
 
 
 class DomainKeeper(Keeper):
     """The job's payload is a Plan."""
+
+    claims_group = DOMAIN
 
     def __init__(self, host: Host, job: Job) -> None:
         super().__init__(host, job)
@@ -79,6 +105,7 @@ class DomainKeeper(Keeper):
         self._network: Network | None = None
         self._told = b""  # items about the network
         self._domain = 0
+        self._files: list[tuple[str, DeviceFile]] = []  # devices of the guest
         terminal = bool(job.console_socket)
         self._session = Session(0, (0, 1, 2), self._poll, terminal=terminal)
         self._execs: dict[int, Executed] = {}
@@ -122,6 +149,10 @@ class DomainKeeper(Keeper):
             self._raw_terminal()
         self._xenstore = Store(host)
         self._undo.append(self._destroy)
+        if plan.accelerators and plan.items is not None:
+            from . import devices
+
+            devices.offer(host, record.directory, plan)
         for key, data in plan.files.items():
             file = f"{record.directory}/{key}"
             host.put(file, data)
@@ -233,7 +264,12 @@ class DomainKeeper(Keeper):
             self._told = program.pack(told)
 
     def _run(self) -> None:
-        items = (self._plan.items or b"") + self._told + program.surroundings()
+        plan, directory = self._plan, self._record.directory
+        items = (plan.items or b"") + self._told + program.surroundings()
+        if plan.accelerators:
+            from . import devices
+
+            items += devices.tell(self._host, directory, plan, self._files)
         if self._link is not None:
             self._link.send(wire.RUN, 0, 0, items)
 
@@ -374,6 +410,10 @@ class DomainKeeper(Keeper):
             self._ready = True
             if self._asked:
                 self._run()
+        elif frame.kind == wire.DEVICES:
+            from . import devices
+
+            self._files += devices.told(frame.body)
         elif frame.kind == wire.STARTED:
             self._session.begin()
             self._running()
@@ -455,7 +495,7 @@ class DomainKeeper(Keeper):
         if self._guest is not None:
             self._guest.close()
             self._guest = None
-        xen.destroy(self._host, self._plan.name)
+        destroy(self._host, self._plan.name, self._plan.held)
 
     def _stop(self) -> None:
         for executed in list(self._execs.values()):
@@ -466,6 +506,18 @@ class DomainKeeper(Keeper):
 
     def _end_streams(self) -> None:
         self._session.end()
+
+
+def destroy(host: Host, name: str, held: Sequence[dict[str, Any]]) -> None:
+    """End domain `name`, then empty its slots `held`, whose claims are ours. Raises HetociError,
+    and empties none while the domain may be there."""
+    xen.destroy(host, name)
+    if held:
+        from .. import accelerate
+
+        failures = accelerate.clear(host, held)
+        if failures:
+            raise TeardownError(failures)
 
 
 def _text(frame: Frame) -> str:

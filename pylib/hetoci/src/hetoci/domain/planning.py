@@ -8,9 +8,8 @@ import os
 from .. import bundle as bundles
 from .. import digest
 from ..backends import xen
-from ..errors import BundleError, PolicyDenied
+from ..errors import BundleError
 from ..host import explain
-from ..model import span
 from . import program
 from .keeper import Plan
 
@@ -28,9 +27,6 @@ _CMDLINE = "console=hvc0 quiet panic=1"
 
 #: Less than this and no kernel boots, MiB.
 _LEAST = 8
-
-#: Most pages of the board's memory that one domain may be given.
-_MOST_PAGES = 4096
 
 #: How long hetoci's kernel may take to its agent, s, if no key says so.
 _BOOT_TIMEOUT = 30.0
@@ -54,12 +50,12 @@ def make(host: Host, bundle: Bundle, settings: Config, workload: DomainWorkload,
         "on_reboot": "preserve",
         "on_crash": "preserve",
     }
-    _hardware(host, settings, workload, facts)
     network = _network(bundle, workload)
     if _has_own_kernel(workload):
         plan = Plan(name, facts, workload.boot_timeout or 0.0)
         plan.network = network
         _own_kernel(host, bundle, settings, workload, plan)
+        _hardware(host, settings, workload, plan)
         return plan
     for path in (settings.domain_kernel, settings.domain_ramdisk):
         if not host.exists(path):
@@ -77,7 +73,34 @@ def make(host: Host, bundle: Bundle, settings: Config, workload: DomainWorkload,
     plan.root = (host.path(bundle.rootfs), bundle.section("root", "readonly") is True)
     if not os.path.isdir(plan.root[0]):
         raise BundleError(f"the root file system {bundle.rootfs} is no directory")
+    _hardware(host, settings, workload, plan)
+    if workload.accelerators:
+        _expect_devices(bundle, workload, plan)
     return plan
+
+
+def _hardware(host: Host, settings: Config, workload: DomainWorkload, plan: Plan) -> None:
+    """What vm.hwConfig assigns. The accelerators come to it once slots are chosen."""
+    if workload.vm or workload.accelerators:
+        from . import hardware
+
+        plan.hardware = hardware.of_vm(host, settings, workload.vm)
+        if not workload.accelerators:
+            hardware.settle(plan.hardware, plan)
+
+
+def _expect_devices(bundle: Bundle, workload: DomainWorkload, plan: Plan) -> None:
+    """Raises BundleError for a container that cannot have devices."""
+    from .. import describe, inject
+    from .hardware import UIO
+
+    own = [m.get("type") for m in bundle.section("mounts") or () if m.get("destination") == "/dev"]
+    if "tmpfs" not in own:
+        raise BundleError("the container has no tmpfs at /dev, where its device files would be")
+    inject.check(bundle, [f"{describe.DIRECTORY}/{a.name}" for a in workload.accelerators])
+    user = bundle.section("process", "user") or {}
+    plan.owner = (int(user.get("uid") or 0), int(user.get("gid") or 0))
+    plan.settings["cmdline"] = f"{_CMDLINE} uio_pdrv_genirq.of_id={UIO}"
 
 
 def _refuse_what_is_not_there(bundle: Bundle, workload: DomainWorkload) -> None:
@@ -91,8 +114,6 @@ def _refuse_what_is_not_there(bundle: Bundle, workload: DomainWorkload) -> None:
                 " which are in the domain's own kernel",
                 hint="prestart, createRuntime, poststart and poststop hooks run",
             )
-    if workload.accelerators:
-        raise BundleError("accelerators cannot be given to domains yet")
     if workload.vm and workload.vm.disk:
         raise BundleError("vm.image in config.json: domains have no disks yet")
 
@@ -155,51 +176,6 @@ def _vcpus(bundle: Bundle, workload: DomainWorkload) -> int:
     if isinstance(quota, int) and quota > 0 and isinstance(period, int) and period > 0:
         return min(-(-quota // period), 128)
     return workload.vcpus or 1
-
-
-# hardware
-
-
-def _hardware(
-    host: Host,
-    settings: Config,
-    workload: DomainWorkload,
-    facts: dict[str, str | int | Sequence[str | int]],
-) -> None:
-    """What vm.hwConfig assigns, if the operator lists it. Raises PolicyDenied with every reason."""
-    vm = workload.vm
-    if vm is None:
-        return
-    reasons = []
-    if sum(pages.count for pages in vm.iomems) > _MOST_PAGES:
-        reasons.append(f"more than {_MOST_PAGES} pages of memory")
-    for pages in vm.iomems:
-        first, end = pages.first << 12, (pages.first + pages.count) << 12
-        if not any(low <= first and end - 1 <= high for low, high in settings.domain_iomem):
-            reasons.append(f"memory {span(first, end)} is not in the operator's domain-iomem")
-    for irq in vm.irqs:
-        if not any(low <= irq <= high for low, high in settings.domain_irqs):
-            reasons.append(f"interrupt {irq} is not in the operator's domain-irqs")
-    if reasons:
-        raise PolicyDenied("hardware that the domain may not have", reasons)
-    if vm.iomems:
-        facts["iomem"] = [f"{p.first:#x},{p.count:x}@{p.guest:#x}" for p in vm.iomems]
-    if vm.irqs:
-        facts["irqs"] = list(vm.irqs)
-    if vm.dtdevs:
-        facts["dtdev"] = list(vm.dtdevs)
-    if vm.device_tree:
-        _of_host(host, vm.device_tree, "vm.hwConfig.deviceTree")
-        facts["device_tree"] = host.path(vm.device_tree)
-
-
-def claims_of(workload: DomainWorkload) -> list[str]:
-    """Keys of the claims on what the domain gets of the board, one a page and interrupt."""
-    vm = workload.vm
-    if vm is None:
-        return []
-    pages = {page for p in vm.iomems for page in range(p.first, p.first + p.count)}
-    return [f"iomem.{page:#x}" for page in pages] + [f"irq.{irq}" for irq in set(vm.irqs)]
 
 
 # the image's own kernel

@@ -163,7 +163,7 @@ def container(bundle: Bundle, shares: dict[str, tuple[str, bool]]) -> bytes:
         items.append(("o", "1"))
     settings = bundle.section("linux", "sysctl")
     for name, value in (settings if isinstance(settings, dict) else {}).items():
-        items.append(("k", _join("/proc/sys/" + name.replace(".", "/"), str(value))))
+        items.append(("k", join("/proc/sys/" + name.replace(".", "/"), str(value))))
     if shares:
         items.append(("v", "1"))
     return pack(items)
@@ -186,7 +186,7 @@ def surroundings() -> bytes:
     import time
 
     seconds, nano = divmod(time.time_ns(), 1000000000)
-    return pack([("T", _join(str(seconds), str(nano))), ("R", os.urandom(64).hex())])
+    return pack([("T", join(str(seconds), str(nano))), ("R", os.urandom(64).hex())])
 
 
 def pack(items: Sequence[tuple[str, str]]) -> bytes:
@@ -199,7 +199,8 @@ def pack(items: Sequence[tuple[str, str]]) -> bytes:
     return b"".join(parts)
 
 
-def _join(*fields: str) -> str:
+def join(*fields: str) -> str:
+    """The fields of one value. Raises BundleError for what would look like two."""
     for field in fields:
         if "\1" in field:
             raise BundleError(f"a string in config.json has a control character: {field!r}")
@@ -225,7 +226,7 @@ def _process(spec: dict[str, Any]) -> list[tuple[str, str]]:
     if spec.get("terminal") is True:
         size = spec.get("consoleSize")
         size = size if isinstance(size, dict) else {}
-        items.append(("t", _join(str(size.get("height", 0)), str(size.get("width", 0)))))
+        items.append(("t", join(str(size.get("height", 0)), str(size.get("width", 0)))))
     if spec.get("noNewPrivileges") is True:
         items.append(("n", "1"))
     items += _capabilities(spec.get("capabilities"))
@@ -260,12 +261,14 @@ def _limits(limits: Any) -> Iterator[tuple[str, str]]:
         if name not in _LIMITS:
             raise BundleError(f"process.rlimits in config.json has the unknown type {name!r}")
         values = [int(limit.get(which, 0)) & 0xFFFFFFFFFFFFFFFF for which in ("soft", "hard")]
-        yield "r", _join(str(_LIMITS.index(name)), *map(str, values))
+        yield "r", join(str(_LIMITS.index(name)), *map(str, values))
 
 
 def _mounts(bundle: Bundle, shares: dict[str, tuple[str, bool]]) -> Iterator[tuple[str, str]]:
     mounts = bundle.section("mounts")
     for number, mount in enumerate(mounts if isinstance(mounts, list) else ()):
+        if _is_request(mount):
+            continue
         where = f"mounts[{number}] in config.json"
         target, kind = mount.get("destination"), mount.get("type") or ""
         if not isinstance(target, str) or not target:
@@ -279,7 +282,7 @@ def _mounts(bundle: Bundle, shares: dict[str, tuple[str, bool]]) -> Iterator[tup
             else:
                 yield "m", _bind(bundle, mount, target, flags, shares, where)
         elif kind in _KINDS:
-            yield "m", _join(kind, str(mount.get("source") or kind), target, str(flags), data)
+            yield "m", join(kind, str(mount.get("source") or kind), target, str(flags), data)
         elif kind not in _LEFT_OUT:
             raise BundleError(
                 f"{where} has the type {kind!r}, which a domain does not have",
@@ -292,7 +295,15 @@ def _shared_memory(source: str, flags: int) -> str:
     has mounted for the container or its pod, only the size is taken."""
     space = os.statvfs(source)
     data = f"mode=1777,size={space.f_blocks * space.f_frsize}"
-    return _join("tmpfs", "shm", _SHARED_MEMORY, str(flags), data)
+    return join("tmpfs", "shm", _SHARED_MEMORY, str(flags), data)
+
+
+def _is_request(mount: dict[str, Any]) -> bool:
+    if not str(mount.get("source")).startswith("/run/hetoci/"):
+        return False
+    from .. import cdi
+
+    return bool(cdi.is_request(mount))
 
 
 def _options(options: Sequence[str]) -> tuple[int, str]:
@@ -323,4 +334,4 @@ def _bind(
         raise BundleError(f"{where}: its source {path} does not exist")
     name = str(len(shares))
     shares[name] = (path, bool(flags & _FLAGS["ro"]))
-    return _join("bind", f"/mounts/{name}", target, str(flags | _BIND | _RECURSIVE), "")
+    return join("bind", f"/mounts/{name}", target, str(flags | _BIND | _RECURSIVE), "")

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 VERSION = 1
 RUN, SIGNAL, RESIZE, DATA, CREDIT, HELLO, STARTED, FAILED, EXITED = range(1, 10)
+DEVICES = 10
 
 #: Most bytes of one stream that nobody has taken.
 WINDOW = 65536

@@ -3,21 +3,17 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import signal
 import time
 
-from .. import cgroup, claims, execute, keeper, state
+from .. import cgroup, keeper, state
 from ..backends import xen
-from ..domain import keeper as domain_keeper
-from ..domain import planning
+from ..domain import life
 from ..domain.store import Store
 from ..errors import BundleError, HetociError, StateError, TeardownError, XenError
 from ..host import explain
-from ..model import Holder
-from . import kept
-from .create import container_id
+from . import domain_create, kept
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,14 +36,14 @@ _STOPPING = frozenset((signal.SIGSTOP, signal.SIGTSTP, signal.SIGTTIN, signal.SI
 _PATIENCE = 30.0
 
 
-# create and plan
+# create
 
 
 def create(
     host: Host, line: CommandLine, bundle: Bundle, settings: Config, workload: DomainWorkload
 ) -> int:
     """`create [options] ID`: afterwards the domain is built and its keeper waits for start."""
-    _create(host, line, bundle, settings, workload)
+    domain_create.create(host, line, bundle, settings, workload)
     return 0
 
 
@@ -55,69 +51,8 @@ def run(
     host: Host, line: CommandLine, bundle: Bundle, settings: Config, workload: DomainWorkload
 ) -> int:
     """`run [--detach] ID`: the exit code of the program, or of the domain."""
-    record = _create(host, line, bundle, settings, workload)
+    record = domain_create.create(host, line, bundle, settings, workload)
     return kept.run_created(host, line, record, _kill, give_back)
-
-
-def _create(
-    host: Host, line: CommandLine, bundle: Bundle, settings: Config, workload: DomainWorkload
-) -> Record:
-    from . import reap
-
-    container = container_id(line)
-    xen.require(host)
-    reap.quick(host)
-    request = execute.Request(host, line, container, bundle)
-    name = xen.domain_name(line.root, container)
-    plan = planning.make(host, bundle, settings, workload, name)
-    facts = {
-        "kind": workload.kind,
-        "domain": name,
-        "ownKernel": plan.items is None,
-        "memory": plan.settings["memory"],
-        "vcpus": plan.settings["vcpus"],
-        "stopMethod": workload.stop_method,
-        "stopTimeout": workload.stop_timeout,
-    }
-    pid, start = os.getpid(), host.start_time(os.getpid()) or ""
-    claimed = claims.acquire_all(
-        host, planning.claims_of(workload), Holder(container, line.root, pid, start)
-    )
-    try:
-        return execute.build(
-            request,
-            facts,
-            domain_keeper.DomainKeeper,
-            plan,
-            claimed,
-            lambda: xen.destroy(host, name),
-        )
-    finally:
-        for claim in claimed:
-            claim.release()
-
-
-def plan_of(
-    host: Host, bundle: Bundle, settings: Config, workload: DomainWorkload
-) -> tuple[dict[str, Any], str]:
-    """What create and start would do: for `plan --json`, and in words."""
-    plan = planning.make(host, bundle, settings, workload, xen.PREFIX + "plan")
-    own = workload.kernel or (workload.vm.kernel if workload.vm else "")
-    kernel = own or settings.domain_kernel
-    steps = [
-        {
-            "op": "build",
-            "device": "domain",
-            "kernel": kernel,
-            "memory": int(str(plan.settings["memory"])) << 20,
-            "vcpus": plan.settings["vcpus"],
-        },
-        {"op": "start", "device": "domain", "program": "the image's" if plan.items else ""},
-    ]
-    words = f"a Xen domain with {plan.settings['memory']} MiB and the kernel {kernel}\n"
-    if plan.items is not None:
-        words += f"its root is {plan.root[0]}, served by dom0\n"
-    return {"workload": workload.kind, "steps": steps}, words
 
 
 # kill
@@ -196,8 +131,8 @@ def delete(host: Host, line: CommandLine) -> int:
 
 
 def give_back(host: Host, record: Record) -> list[str]:
-    """Destroy what is left of the domain of a container whose keeper has ended; what failed, in
-    sentences. Safe to repeat."""
+    """Destroy what is left of the domain of a container whose keeper has ended, and empty its
+    slots; what failed, in sentences. Safe to repeat."""
     failures = []
     try:
         _await_lock(host, record)
@@ -206,6 +141,12 @@ def give_back(host: Host, record: Record) -> list[str]:
             from ..domain import network
 
             network.clean(host, record)
+        # Only now: what is in a slot must not change under the domain that has it.
+        if record.data.get("held"):
+            from .. import accelerate
+
+            held, root = record.data["held"], record.data["root"]
+            failures += accelerate.give_back(host, held, record.id, root)
     except HetociError as error:
         failures.append(str(error))
     if record.data["cgroup"]:
@@ -215,29 +156,14 @@ def give_back(host: Host, record: Record) -> list[str]:
 
 def _await_lock(host: Host, record: Record) -> None:
     """Wait for an `xl create` that goes on after its keeper was killed. Raises XenError."""
-    try:
-        lock = host.open(f"{record.directory}/{domain_keeper.LOCK}", os.O_RDWR)
-    except FileNotFoundError:  # it had not begun
-        return
     deadline = time.monotonic() + _PATIENCE
-    try:
-        while not _locked(lock):
-            if time.monotonic() > deadline:
-                raise XenError(
-                    f"domain {record.data['domain']} is still being built after {_PATIENCE:g} s by"
-                    " an xl without keeper"
-                )
-            time.sleep(0.05)
-    finally:
-        os.close(lock)
-
-
-def _locked(lock: int) -> bool:
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+    while life.being_built(host, record.directory):
+        if time.monotonic() > deadline:
+            raise XenError(
+                f"domain {record.data['domain']} is still being built after {_PATIENCE:g} s by"
+                " an xl without keeper"
+            )
+        time.sleep(0.05)
 
 
 # the rest
@@ -357,7 +283,7 @@ def reap(host: Host, record: Record, *, orphaned: bool) -> str:
     if record.keeper or record.being_created:
         return ""
     forget = record.abandoned or orphaned
-    if not forget and not _left(host, record):
+    if not forget and not life.left(host, record.data["root"], record.id):
         return ""
     failures = give_back(host, record)
     if failures:
@@ -366,17 +292,6 @@ def reap(host: Host, record: Record, *, orphaned: bool) -> str:
         return f"destroyed the domain of container {record.id}, whose keeper was killed"
     record.remove()
     return f"forgot container {record.id}, which nobody owns"
-
-
-def _left(host: Host, record: Record) -> bool:
-    try:
-        store = Store(host)
-    except XenError:
-        return False
-    try:
-        return bool(xen.find(store, record.data["domain"]))
-    finally:
-        store.close()
 
 
 def status(_host: Host, record: Record) -> str:
@@ -388,12 +303,14 @@ def status(_host: Host, record: Record) -> str:
 def hardware(record: Record) -> dict[str, Any]:
     """What the container has, for `hetoci ps --json`."""
     return {
-        "devices": [record.data["domain"]],
+        "devices": [record.data["domain"], *(e["name"] for e in record.data.get("held") or ())],
         "domain": record.data["domain"],
         "memory": int(record.data["memory"]) << 20,
         "vcpus": record.data["vcpus"],
     }
 
+
+plan_of = domain_create.plan_of
 
 VERBS = {
     "start": kept.start,

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 
 from .. import state
 from ..backends import xen
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 
 #: File beside the record, locked by the keeper and by the `xl create` that it runs.
 LOCK = "lock"
+
+#: How long an xl that a killed keeper left behind may go on, s.
+_PATIENCE = 30.0
 
 
 def being_built(host: Host, directory: str) -> bool:
@@ -32,6 +36,18 @@ def being_built(host: Host, directory: str) -> bool:
     finally:
         os.close(lock)
     return False
+
+
+def await_built(host: Host, directory: str, name: str) -> None:
+    """Wait for an `xl create` of domain `name` that goes on after its keeper was killed. Raises
+    XenError."""
+    deadline = time.monotonic() + _PATIENCE
+    while being_built(host, directory):
+        if time.monotonic() > deadline:
+            raise XenError(
+                f"domain {name} is still being built after {_PATIENCE:g} s by an xl without keeper"
+            )
+        time.sleep(0.05)
 
 
 def left(host: Host, root: str, container: str) -> bool:

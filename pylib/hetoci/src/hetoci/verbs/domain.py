@@ -5,13 +5,12 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 
 from .. import cgroup, keeper, state
 from ..backends import xen
 from ..domain import life
 from ..domain.store import Store
-from ..errors import BundleError, HetociError, StateError, TeardownError, XenError
+from ..errors import BundleError, HetociError, StateError, TeardownError
 from ..host import explain
 from . import domain_create, kept
 
@@ -32,7 +31,7 @@ PAUSED = "paused"
 _IGNORED = frozenset((0, signal.SIGCHLD, signal.SIGURG, signal.SIGWINCH, signal.SIGCONT))
 _STOPPING = frozenset((signal.SIGSTOP, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU))
 
-#: How long an xl that a killed keeper left behind may go on, and a keeper may take to end, s.
+#: How long a keeper may take to end, s.
 _PATIENCE = 30.0
 
 
@@ -135,7 +134,7 @@ def give_back(host: Host, record: Record) -> list[str]:
     slots; what failed, in sentences. Safe to repeat."""
     failures = []
     try:
-        _await_lock(host, record)
+        life.await_built(host, record.directory, record.data["domain"])
         xen.destroy(host, record.data["domain"])
         if record.marked(state.NETWORK):
             from ..domain import network
@@ -152,18 +151,6 @@ def give_back(host: Host, record: Record) -> list[str]:
     if record.data["cgroup"]:
         cgroup.remove(host, record.data["cgroup"])
     return failures
-
-
-def _await_lock(host: Host, record: Record) -> None:
-    """Wait for an `xl create` that goes on after its keeper was killed. Raises XenError."""
-    deadline = time.monotonic() + _PATIENCE
-    while life.being_built(host, record.directory):
-        if time.monotonic() > deadline:
-            raise XenError(
-                f"domain {record.data['domain']} is still being built after {_PATIENCE:g} s by"
-                " an xl without keeper"
-            )
-        time.sleep(0.05)
 
 
 # the rest

@@ -7,7 +7,7 @@ import os
 
 from .. import claims, execute
 from ..backends import xen
-from ..domain import keeper, planning
+from ..domain import keeper, life, planning
 from ..errors import BundleError
 from ..model import Holder
 from .create import container_id
@@ -62,12 +62,18 @@ def create(
             keeper.DomainKeeper,
             plan,
             claimed,
-            lambda: keeper.destroy(host, name, plan.held),
+            lambda: _undo(host, record, plan),
         )
     finally:
         for claim in claimed:
             claim.release()
     return record
+
+
+def _undo(host: Host, record: Record, plan: Plan) -> None:
+    """Give back what a keeper that was killed on its way has left."""
+    life.await_built(host, record.directory, plan.name)
+    keeper.destroy(host, plan.name, plan.held)
 
 
 def _facts(workload: DomainWorkload, plan: Plan) -> dict[str, Any]:

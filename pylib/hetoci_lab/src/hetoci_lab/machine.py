@@ -139,7 +139,7 @@ def ssh_command(address: str, port: int, key: Path, *words: str) -> list[str]:
         "UserKnownHostsFile=/dev/null",
         "LogLevel=ERROR",
         "IdentitiesOnly=yes",
-        "ConnectTimeout=5",
+        "ConnectTimeout=20",
     ]
     command = ["ssh", "-F", "/dev/null", "-i", str(key), "-p", str(port)]
     for option in options:

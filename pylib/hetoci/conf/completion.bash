@@ -6,7 +6,8 @@ _hetoci_containers() {
 
 _hetoci() {
     local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]} word verb=""
-    local verbs="create run start state kill delete ps list features update devices plan reap image help"
+    local verbs="create run start state kill delete exec pause resume ps ps-all list features update"
+    verbs+=" events devices plan reap image help version"
     COMPREPLY=()
     for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
         [[ $word == -* ]] || case " $verbs " in *" $word "*) verb=$word; break ;; esac
@@ -22,8 +23,9 @@ _hetoci() {
         create) word="--bundle --pid-file --console-socket" ;;
         run) word="--detach --bundle --pid-file --console-socket" ;;
         devices) word="--json" ;;
-        list | ps) word="--format --quiet --json $(_hetoci_containers)" ;;
+        list | ps | ps-all) word="--format --quiet --json $(_hetoci_containers)" ;;
         reap) word="--quiet" ;;
+        features | help | version) word="" ;;
         image) word="artifact build inspect validate" ;;
         plan) mapfile -t COMPREPLY < <(compgen -d -W "--json" -- "$current"); return ;;
         delete) word="--force $(_hetoci_containers)" ;;

@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from hetoci.__main__ import HANDLERS
+from hetoci.cmdline import CONTAINER_VERBS
 from hetoci.metadata import ALIASES, WORKLOAD
 
 PACKAGE = Path(__file__).parents[1]
@@ -54,3 +56,16 @@ def test_kubernetes_engines_hand_on_what_a_user_says_of_a_pod_and_of_a_container
     assert not {key for key in keys if not any(fnmatchcase(key, glob) for glob in globs)}
     assert not {key for key in keys if not key.startswith(tuple(prefixes))}
     assert "io.hetoci.*/*" in globs
+
+
+def test_the_shell_completes_every_verb_that_help_and_engines_know() -> None:
+    text = (PACKAGE / "conf/completion.bash").read_text()
+    script = (
+        "source /dev/stdin; COMP_WORDS=(hetoci ''); COMP_CWORD=1; _hetoci; echo ${COMPREPLY[*]}"
+    )
+    done = subprocess.run(
+        ["bash", "-c", script], input=text, capture_output=True, text=True, check=True
+    )
+    offered = set(done.stdout.split())
+    assert set(HANDLERS) <= offered
+    assert CONTAINER_VERBS - {"checkpoint", "mounts"} <= offered

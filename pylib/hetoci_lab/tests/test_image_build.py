@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import click
 import imagemaker as make
 import pytest
 from click.testing import CliRunner, Result
@@ -193,3 +194,13 @@ def test_digests_are_written_for_all_files_and_over_none_of_the_authors(tmp_path
         found = keys.words(image.labels, "io.hetoci.accelerator.a.digest")
         assert found == [make.digest(data) for data in files.values()]
         assert image.labels["io.hetoci.accelerator.b.digest"] == author
+
+
+def test_the_manual_page_has_every_command_and_option() -> None:
+    page = (Path(__file__).parents[1] / "man/hetoci-image.1").read_text().replace("\\-", "-")
+    for name, command in cli.cli.commands.items():
+        assert f"hetoci-image {name}" in page
+        for parameter in command.params:
+            if isinstance(parameter, click.Option):
+                missing = [o for o in parameter.opts + parameter.secondary_opts if o not in page]
+                assert not missing, f"{name}: {missing}"

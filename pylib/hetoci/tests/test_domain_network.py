@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 
-from hetoci import claims, state
+from hetoci import claims, netlink, state
 from hetoci.backends import xen
 from hetoci.domain import network, program
 from hetoci.errors import DeviceBusy, XenError
@@ -179,6 +179,23 @@ def test_the_guest_gets_what_the_engine_gave_the_container(spaces: Spaces, agent
     assert store.nodes[f"{xen.VIFS}/5/0/ip"] == "10.9.0.2"
     assert store.nodes[f"{xen.VIFS}/5/0/hotplug-status"] == "connected"
     assert store.nodes["/local/domain/5/device/vif/0/mac"] == MAC
+
+
+def test_what_is_no_way_out_is_no_route_of_the_guests() -> None:
+    """A kernel without several tables for IPv6 has addresses of its own in the main one."""
+    to = netlink.attribute(1, bytes(15) + b"\1")
+    device = netlink.number(4, 7)
+    kinds = {
+        kind: network._ROUTE.pack(10, 128, 0, 0, 254, 2, 0, kind, 0) + to for kind in (1, 2, 5)
+    }
+
+    class Table:
+        def dump(self, kind: int, _body: bytes) -> list[bytes]:
+            return [raw + device for raw in kinds.values()] if kind == netlink.GETROUTE else []
+
+    table: Any = Table()
+    found = network.messages(table, [network.Device(7, "eth0", bytes(6), 1500)])
+    assert found == [(netlink.NEWROUTE, kinds[1][:12] + netlink.number(4, 1) + to)]
 
 
 #: A closed port answers: packets go there and back.

@@ -52,8 +52,9 @@ _IFA_F_NODAD, _IFA_F_PERMANENT, _IFA_F_NOPREFIXROUTE = 0x02, 0x80, 0x200
 
 # linux/rtnetlink.h
 _RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_MULTIPATH, _RTA_VIA = 1, 4, 5, 9, 18
-_RTA_COPIED = (1, 2, 5, 6, 7, 8, 18)  # destination, source, gateway, priority, own address,
-_TABLE_MAIN = 254  # metrics, gateway of another family
+# destination, source, gateway, priority, own address, metrics, gateway of another family
+_RTA_COPIED = (1, 2, 5, 6, 7, 8, 18)
+_TABLE_MAIN, _UNICAST = 254, 1
 _BY_RA = 9
 _F_CLONED, _F_ONLINK = 0x200, 0x4
 
@@ -159,13 +160,14 @@ def _neighbours(net: netlink.Socket, places: dict[int, int]) -> list[bytes]:
 
 
 def _routes(net: netlink.Socket, places: dict[int, int]) -> list[bytes]:
-    """The main table's, gateways last; but for those of IPv6 that each kernel makes for itself or
-    is sent by a router."""
+    """The main table's that lead somewhere, gateways last; but for those of IPv6 that each kernel
+    makes for itself or is sent by a router. (A kernel without IPV6_MULTIPLE_TABLES has its own
+    addresses in the main table.)"""
     found = []
     for raw in net.dump(netlink.GETROUTE, _ROUTE.pack(0, 0, 0, 0, 0, 0, 0, 0, 0)):
         family, to, source, tos, table, protocol, scope, kind, flags = _ROUTE.unpack_from(raw)
         values = netlink.attributes(raw[_ROUTE.size :])
-        if table != _TABLE_MAIN or protocol == _BY_RA or flags & _F_CLONED:
+        if (table, kind) != (_TABLE_MAIN, _UNICAST) or protocol == _BY_RA or flags & _F_CLONED:
             continue
         if family == _socket.AF_INET6 and values.get(_RTA_DST, b"")[:2] == b"\xfe\x80":
             continue

@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 
 import accelerator as make
-from hetoci import claims, designs, fdt
+from hetoci import accelerate, claims, designs, fdt
 from hetoci.accelerate import Content, Prepared
 from hetoci.assign import Placement
+from hetoci.config import Config
 from hetoci.designs import DesignNode
 from hetoci.domain import devices, hardware, life
 from hetoci.domain.keeper import Plan
@@ -24,6 +25,7 @@ from hetoci.fabric import SLOT, Fabric, Programming
 from hetoci.host import Host
 from hetoci.model import DOMAIN, Holder, MemoryRange
 from hetoci.workloads import AcceleratorRequest, PageRange
+from plboard import PlBoard, image, keys, valid
 
 REQUEST = AcceleratorRequest("sum", "/x.bit", overlay="/x.dtbo", partial=True)
 
@@ -236,3 +238,58 @@ def test_what_a_domain_has_is_not_free_while_it_may_still_be_built(tmp_path: Pat
             claims.acquire(host, "fpga.slot2", Holder("new", "", *me))
         assert str(claims.holder_of(host, "fpga.slot2")) == f"container old (pid {1 << 22})"
     claims.acquire(host, "fpga.slot2", Holder("new", "", *me)).give_up()
+
+
+# with a whole board
+
+
+def for_domains(pl: PlBoard, number: int) -> None:
+    """What Xen makes of a slot's node with xen,passthrough, and the region's way there."""
+    tree = pl.root / "sys/firmware/devicetree/base"
+    resources = tree / f"pl-slot@{number}"
+    resources.mkdir()
+    (resources / "phandle").write_bytes(struct.pack(">I", 0x700 + number))
+    (resources / "status").write_bytes(b"disabled\0")
+    (place,) = tree.rglob(f"slot{number}@*")
+    (place / "hetoci,resources").write_bytes(struct.pack(">I", 0x700 + number))
+
+
+def test_a_plan_shows_what_would_be_passed_and_touches_nothing(pl: PlBoard) -> None:
+    for_domains(pl, 2)
+    kernel = bytes(56) + b"ARM\x64" + bytes(8)
+    mine = {"io.hetoci.workload": "domain", "io.hetoci.domain.kernel": "/kernel"}
+    bundle = pl.accelerator(keys(), mine, files={**image(), "/kernel": kernel})
+    before = pl.snapshot()
+    plan = pl.ok("plan", "--json", bundle).json()
+    assert pl.snapshot() == before
+    valid(plan, "plan")
+    assert plan["devices"]["hash"]["candidates"] == ["slot2"]
+    assert [step["op"] for step in plan["steps"]] == [
+        "claim", "verify", "prepare", "build", "start",
+    ]  # fmt: skip
+    build = plan["steps"][3]
+    assert build["iomem"] == ["0x3f200,100@0x3f200", "0xfffc2,1@0xfffc2"]
+    assert (build["irqs"], build["nodes"]) == ([94], ["/passthrough/sha256@fffc2000"])
+    assert "build domain (kernel /kernel" in pl.ok("plan", bundle).out
+
+
+def test_the_kernel_here_gets_no_nodes_of_a_domains_design(pl: PlBoard) -> None:
+    for_domains(pl, 2)
+    rootfs = os.fspath(Path(pl.accelerator()) / "rootfs")
+    found = pl.host
+    me = Holder("c", "", os.getpid(), found.start_time(os.getpid()) or "")
+    held: list[dict[str, Any]] = []
+    request = AcceleratorRequest(
+        "hash", "/accelerator/sha256-{slot}.bit.bin", overlay="/accelerator/sha256-{slot}.dtbo",
+        partial=True,
+    )  # fmt: skip
+    prepared, taken = accelerate.prepare(
+        found, rootfs, Config({}), [request], me, held.extend, others=["irq.99"], domain=True
+    )
+    assert {"irq.94", "irq.99", "iomem.0xfffc2"} < {claim.key for claim in taken}
+    assert prepared[0].nodes == ()
+    assert len(pl.fpga.loads) == 1
+    assert pl.slots() == {"slot2": "c"}
+    assert not list((pl.root / "sys/class/uio").iterdir())
+    assert accelerate.undo(found, held, taken) == []
+    assert pl.leftovers() == []

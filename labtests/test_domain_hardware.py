@@ -18,6 +18,7 @@ from test_rtos import LINE, MEMORY, OVERLAY, SLOT, TREE, WINDOW
 pytestmark = [pytest.mark.lg_feature("domains"), pytest.mark.lg_feature("containers")]
 
 IMAGE = "/run/rtos-vadd"  # where the image is mounted
+PLAIN = "/run/rtos-jitter"  # one with the same kernel and no accelerator
 SETTINGS = "/etc/hetoci/hetoci.conf"
 ALL_RIGHT = r"^vadd: \d+ jobs, \d+ elements, (\d+) interrupts, every sum right"
 CALM = "period=20000 tasks=0 vadd=10"
@@ -42,10 +43,11 @@ def leftovers(board: Board) -> list[str]:
 def image(fabric: Board) -> Iterator[Board]:
     """The board with the files of rtos-vadd at IMAGE, and our program for bundles."""
     fabric.put(str(Path(__file__).parent / "target/domain.py"), "/run/domain.py")
-    reference = fabric.import_image("rtos-vadd")
-    fabric.check(f"mkdir -p {IMAGE} && ctr image mount {reference} {IMAGE}")
+    for place in (IMAGE, PLAIN):
+        reference = fabric.import_image(Path(place).name)
+        fabric.check(f"mkdir -p {place} && ctr image mount {reference} {place}")
     yield fabric
-    fabric.check(f"ctr image unmount {IMAGE}")
+    fabric.check(f"ctr image unmount {IMAGE}; ctr image unmount {PLAIN}")
 
 
 @pytest.fixture
@@ -56,14 +58,14 @@ def clean(image: Board) -> Iterator[Board]:
     assert leftovers(image) == []
 
 
-def bundle(board: Board, name: str, **changes: Any) -> str:
-    """A bundle of rtos-vadd's files; what names it on a command line."""
+def bundle(board: Board, name: str, files: str = IMAGE, **changes: Any) -> str:
+    """A bundle of an image's files; what names it on a command line."""
     keys = {"kernel": "/boot/rtos.bin", "cmdline": CALM, "memory": "8M"}
     given = {f"io.hetoci.domain.{key}": value for key, value in keys.items()}
     annotations = {**given, **changes.pop("annotations", {})}
     resources = {"linux": {"resources": {"memory": {"limit": 8 << 20}}}}
     text = json.dumps({"annotations": annotations, **resources, **changes})
-    board.check(f"{TOOL} bundle /run/{name} {IMAGE} {shlex.quote(text)}")
+    board.check(f"{TOOL} bundle /run/{name} {files} {shlex.quote(text)}")
     return f"-b /run/{name} {name}"
 
 
@@ -166,7 +168,7 @@ def by_hand(clean: Board, tmp_path: Path) -> Iterator[Board]:
     )
     clean.check(f"mkdir {item} && echo by-hand.dtbo > {item}/path")
     yield clean
-    forget_all(clean)
+    clean.run("hetoci delete --force vm")
     clean.check(f"rmdir {item}; cp /run/hetoci.conf {SETTINGS}")
     clean.run(f"rmdir {OVERLAYS}/by-hand-shell")
 
@@ -184,7 +186,7 @@ def vm(**changes: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("spelling", ["hwConfig", "hwconfig"])
 def test_hardware_that_the_user_assigns_works(by_hand: Board, spelling: str) -> None:
-    words = bundle(by_hand, "vm", vm={spelling: vm()})
+    words = bundle(by_hand, "vm", PLAIN, vm={spelling: vm()})
     by_hand.check(f"hetoci run --detach {words} > /run/vm.log 2>&1 < /dev/null", 90)
     found = re.search(ALL_RIGHT, by_hand.until("cat /run/vm.log", ALL_RIGHT), re.MULTILINE)
     assert found
@@ -193,7 +195,7 @@ def test_hardware_that_the_user_assigns_works(by_hand: Board, spelling: str) -> 
 
 
 def test_hardware_that_xen_does_not_give_is_refused_with_nothing_left(by_hand: Board) -> None:
-    words = bundle(by_hand, "vm", vm={"hwConfig": vm(irqs=[92])})
+    words = bundle(by_hand, "vm", PLAIN, vm={"hwConfig": vm(irqs=[92])})
     by_hand.fails(f"hetoci run {words}", "irq")
     assert domains(by_hand) == []
     assert held(by_hand) == {}

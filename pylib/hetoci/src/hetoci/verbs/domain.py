@@ -12,7 +12,7 @@ from ..domain import life
 from ..domain.store import Store
 from ..errors import BundleError, HetociError, StateError, TeardownError
 from ..host import explain
-from . import domain_create, kept
+from . import kept
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,13 +35,15 @@ _STOPPING = frozenset((signal.SIGSTOP, signal.SIGTSTP, signal.SIGTTIN, signal.SI
 _PATIENCE = 30.0
 
 
-# create
+# create and plan
 
 
 def create(
     host: Host, line: CommandLine, bundle: Bundle, settings: Config, workload: DomainWorkload
 ) -> int:
     """`create [options] ID`: afterwards the domain is built and its keeper waits for start."""
+    from . import domain_create
+
     domain_create.create(host, line, bundle, settings, workload)
     return 0
 
@@ -50,8 +52,19 @@ def run(
     host: Host, line: CommandLine, bundle: Bundle, settings: Config, workload: DomainWorkload
 ) -> int:
     """`run [--detach] ID`: the exit code of the program, or of the domain."""
+    from . import domain_create
+
     record = domain_create.create(host, line, bundle, settings, workload)
     return kept.run_created(host, line, record, _kill, give_back)
+
+
+def plan_of(
+    host: Host, bundle: Bundle, settings: Config, workload: DomainWorkload
+) -> tuple[dict[str, Any], str]:
+    """What create and start would do: for `plan --json`, and in words."""
+    from . import domain_create
+
+    return domain_create.plan_of(host, bundle, settings, workload)
 
 
 # kill
@@ -296,8 +309,6 @@ def hardware(record: Record) -> dict[str, Any]:
         "vcpus": record.data["vcpus"],
     }
 
-
-plan_of = domain_create.plan_of
 
 VERBS = {
     "start": kept.start,

@@ -55,6 +55,11 @@ class Content:
         self.bitstream_digest = bitstream_digest
         self.main_nodes: tuple[str, ...] = ()
 
+    def forget_files(self) -> None:
+        """Give back the memory of bitstream and overlay, which are where they belong."""
+        flags = {"partial": self.programming.partial, "encrypted": self.programming.encrypted}
+        self.programming = Programming(b"", b"", **flags)
+
 
 class Prepared:
     """An accelerator that is there: its fabric and the nodes whose devices it has, the main

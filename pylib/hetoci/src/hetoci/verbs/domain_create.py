@@ -131,6 +131,7 @@ def _claim(
         domain=True,
     )
     for accelerator in plan.accelerators:
+        accelerator.content.forget_files()  # the keeper lives long
         if plan.hardware:
             accelerator.nodes = tuple(plan.hardware.nodes[accelerator.request.name])
     return claimed

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The board's two consoles, and files to and from it."""
+"""The board's two consoles, and files, packages and images to it."""
 
 import hashlib
 import random
@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from conftest import Board
-from hetoci_lab import run
+from conftest import IMAGES, Board
+from hetoci_lab import deploy, run
+from ociimage import without
 
 OVERLAYS = "/sys/kernel/config/device-tree/overlays"
 
@@ -56,3 +57,35 @@ def test_a_file_comes_back_from_the_board_as_it_went(board: Board, tmp_path: Pat
     assert digest == hashlib.sha256(data).hexdigest()
     board.get("/run/there-and-back", str(tmp_path / "back"))
     assert (tmp_path / "back").read_bytes() == data
+
+
+CONTROL = """\
+Package: lab-note
+Version: 1
+Architecture: all
+Maintainer: hetoci <lab@example.invalid>
+Description: one file
+"""
+
+
+@pytest.mark.smoke
+@pytest.mark.lg_feature("dpkg")
+def test_a_package_and_an_image_are_deployed_by_ssh(
+    board: Board, strategy: Any, tmp_path: Path
+) -> None:
+    package = tmp_path / "package"
+    (package / "DEBIAN").mkdir(parents=True)
+    (package / "DEBIAN/control").write_text(CONTROL)
+    (package / "usr/share/lab-note").mkdir(parents=True)
+    (package / "usr/share/lab-note/text").write_text("from the host\n")
+    run.output(["dpkg-deb", "--root-owner-group", "--build", package, tmp_path / "note.deb"])
+    board.get(f"{IMAGES}/fw-echo.oci.tar", str(tmp_path / "old.tar"))
+    without(tmp_path / "old.tar", "no-such-file", tmp_path / "new.oci.tar", "deployed")
+    files = deploy.checked([str(tmp_path / "note.deb"), str(tmp_path / "new.oci.tar")])
+    try:
+        assert deploy.packages(strategy.ssh, files) == 1
+        deploy.images(strategy.ssh, files)
+        assert board.check("cat /usr/share/lab-note/text") == "from the host"
+        assert "localhost/deployed:latest" in board.check("ctr image ls -q")
+    finally:
+        board.run("dpkg -r lab-note; ctr image rm localhost/deployed:latest")

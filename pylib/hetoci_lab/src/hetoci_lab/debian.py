@@ -22,17 +22,17 @@ OFFLINE = (
 )
 
 
-def sources() -> list[str]:
-    """Return the board's apt sources as lines of a sources.list."""
+def sources(suite: str = SUITE) -> list[str]:
+    """Return the apt sources of the board, or of another suite, as lines of a sources.list."""
     chosen = os.environ.get("HETOCI_MIRROR", "").strip()
     if chosen:
         if chosen.startswith("deb "):
             return chosen.splitlines()
-        return [f"deb {chosen} {SUITE} main"]
-    return _host_sources() or _default_sources()
+        return [f"deb {chosen} {suite} main"]
+    return _host_sources(suite) or _default_sources(suite)
 
 
-def _host_sources() -> list[str]:
+def _host_sources(suite: str) -> list[str]:
     """Sources with the URLs of a Debian host's own configuration; empty elsewhere."""
     listed = run.output(
         [
@@ -51,19 +51,19 @@ def _host_sources() -> list[str]:
     if "Debian" not in found:
         return []
     main = found["Debian"]
-    lines = [f"deb {main} {SUITE} main", f"deb {main} {SUITE}-updates main"]
+    lines = [f"deb {main} {suite} main", f"deb {main} {suite}-updates main"]
     if "Debian-Security" in found:
-        lines.append(f"deb {found['Debian-Security']} {SUITE}-security main")
+        lines.append(f"deb {found['Debian-Security']} {suite}-security main")
     return lines
 
 
-def _default_sources() -> list[str]:
+def _default_sources(suite: str) -> list[str]:
     """Sources that mmdebstrap writes when it is given none.
 
     It has no option to print them, so a set-up hook shows the file and ends the run there.
     """
     command = ["mmdebstrap", "--variant=custom", f"--architectures={ARCHITECTURE}"]
-    command += ['--setup-hook=cat "$1"/etc/apt/sources.list; exit 1', SUITE, "/dev/null"]
+    command += ['--setup-hook=cat "$1"/etc/apt/sources.list; exit 1', suite, "/dev/null"]
     try:
         shown = subprocess.run(command, capture_output=True, text=True, check=False)
     except OSError as error:
@@ -73,7 +73,7 @@ def _default_sources() -> list[str]:
     lines = re.findall(r"^deb .*$", shown.stdout + shown.stderr, re.MULTILINE)
     if not lines:
         raise LabError(
-            f"mmdebstrap named no package source for {SUITE}: {shown.stderr.strip()[-300:]}",
+            f"mmdebstrap named no package source for {suite}: {shown.stderr.strip()[-300:]}",
             hint="Set HETOCI_MIRROR to the URL of a Debian mirror.",
         )
     return lines

@@ -9,6 +9,7 @@ import tarfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import jinja2
@@ -208,6 +209,30 @@ def command(rendered: Rendered, job_id: str = "1") -> tuple[list[str], dict[str,
         *("--device", rendered.device, "--dispatcher", rendered.dispatcher),
         rendered.job,
     )
+
+
+def submit_command(folder: Path) -> tuple[list[str], dict[str, str]]:
+    """Return lavacli's command line before the job's file; its settings are in `folder`."""
+    words, env = lava_tools.command("-m", "lavacli", "-i", "hetoci", "jobs", "submit")
+    return words, env | {"XDG_CONFIG_HOME": str(folder)}
+
+
+def submit(job: Path, facts: dict[str, str], token: str) -> int:
+    """Submit a job with lavacli; return its number. Raises LabError with the server's reason.
+
+    The token goes to lavacli in a file: a command line is for everybody to see.
+    """
+    with TemporaryDirectory(prefix="hetoci-lavacli-") as name:
+        folder = Path(name)
+        identity = {"uri": facts["url"], "username": facts["user"], "token": token}
+        (folder / "lavacli.yaml").write_text(yaml.safe_dump({"hetoci": identity}))
+        words, env = submit_command(folder)
+        done = subprocess.run([*words, job], env=env, capture_output=True, text=True, check=False)
+    number = done.stdout.strip().rsplit("/", 1)[-1]
+    if done.returncode or not number.isdecimal():
+        said = (done.stdout + done.stderr).replace(token, "…").strip()
+        raise LabError(f"The LAVA server {facts['url']} refused {job}: {said}")
+    return int(number)
 
 
 def run(rendered: Rendered, say: Callable[[str], None]) -> int:

@@ -2,13 +2,12 @@
 """`hetoci-lab lava …`."""
 
 import shlex
-import subprocess
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from hetoci_lab import build, lava, paths, report, runner, site
+from hetoci_lab import build, lava, lava_server, paths, report, runner, site
 from hetoci_lab.errors import LabError
 
 app = typer.Typer(no_args_is_help=True, help="Jobs for LAVA: render, validate, run, submit.")
@@ -20,6 +19,7 @@ Scenarios = Annotated[
     list[str] | None,
     typer.Option("--scenario", "-s", help="Run by labgrid from inside the job; more than once."),
 ]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the command, run nothing.")]
 
 
 def _render(
@@ -57,7 +57,7 @@ def run_command(
     image: Image = None,
     out: Out = None,
     scenario: Scenarios = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the command.")] = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Run the job with lava-run on this machine, without a server; write a report."""
     folder = out or runner.run_folder(f"lava-{target}")
@@ -67,29 +67,50 @@ def run_command(
         words, env = lava.command(rendered)
         typer.echo(f"PYTHONPATH={env['PYTHONPATH']} {shlex.join(words)}")
         return
-    status = lava.run(rendered, typer.echo)
-    page = report.write(report.find_runs([rendered.folder]), rendered.folder / "report.html")
-    typer.echo(f"{runner.outcome(status)}. Report: {page}")
-    raise typer.Exit(status)
+    _finish(rendered, lava.run(rendered, typer.echo))
 
 
 @app.command("submit")
-def submit_command(target: Target, image: Image = None, out: Out = None) -> None:
+def submit_command(
+    target: Target,
+    image: Image = None,
+    out: Out = None,
+    dry_run: DryRun = False,
+) -> None:
     """Submit the job to the site's LAVA server with lavacli; print the job's number."""
     facts = site.load().lava
     if not facts:
         raise LabError(f"{site.path()} names no LAVA server.", hint="docs/lab.md has an example.")
     rendered = _render(target, image, out, None)
     lava.validate(rendered)
-    token = Path(facts["token_file"]).expanduser().read_text().strip()
-    scheme, _, rest = facts["url"].partition("://")
-    uri = f"{scheme}://{facts['user']}:{token}@{rest}"
-    words = ["lavacli", "--uri", uri, "jobs", "submit", str(rendered.job)]
+    if dry_run:
+        words, env = lava.submit_command(Path("SETTINGS"))
+        typer.echo(f"PYTHONPATH={env['PYTHONPATH']} {shlex.join([*words, str(rendered.job)])}")
+        return
+    typer.echo(str(lava.submit(rendered.job, facts, _token(facts["token_file"]))))
+
+
+def _token(name: str) -> str:
     try:
-        done = subprocess.run(words, capture_output=True, text=True, check=False)
+        return Path(name).expanduser().read_text().strip()
     except OSError as error:
-        raise LabError("lavacli is not installed.", hint="`pip install lavacli`.") from error
-    if done.returncode:
-        said = (done.stdout + done.stderr).replace(token, "…").strip()
-        raise LabError(f"The LAVA server refused {rendered.job}: {said}")
-    typer.echo(done.stdout.strip())
+        raise LabError(f"Cannot read the LAVA token in {name}: {error.strerror}.") from error
+
+
+@app.command("server")
+def server_command(
+    target: Target = "vboard",
+    out: Out = None,
+    scenario: Scenarios = None,
+) -> None:
+    """Bring up a LAVA server on loopback, submit the job to it, fetch the results as JUnit."""
+    folder = out or runner.run_folder(f"lava-server-{target}")
+    rendered = _render(target, None, folder, scenario)
+    lava.validate(rendered)
+    _finish(rendered, lava_server.run_job(rendered, target, typer.echo))
+
+
+def _finish(rendered: lava.Rendered, status: int) -> None:
+    page = report.write(report.find_runs([rendered.folder]), rendered.folder / "report.html")
+    typer.echo(f"{runner.outcome(status)}. Report: {page}")
+    raise typer.Exit(status)

@@ -3,13 +3,14 @@
 
 import shutil
 import subprocess
+import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
 import yaml
 
-from hetoci_lab import lava, lava_results, lava_tools, memmap, paths, qemu, results, site
+from hetoci_lab import lava, lava_cli, lava_results, lava_tools, memmap, paths, qemu, results
 from hetoci_lab.errors import BOOT_FAILED, LabError
 
 LOG = """\
@@ -187,12 +188,53 @@ def test_a_log_without_results_is_refused_with_its_last_lines(tmp_path: Path) ->
         lava_results.convert(tmp_path, "lava-vboard")
 
 
+def test_a_servers_log_reads_like_lava_runs(tmp_path: Path) -> None:
+    listed = "".join(f"- {line}\n" for line in (LOG + JOB_END % "pass").splitlines())
+    run = run_of(tmp_path, listed)
+    assert (run.verdict, run.count("passed")) == ("passed", 3)
+
+
 def test_submitting_without_a_server_says_where_to_name_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     monkeypatch.delenv("HETOCI_SITE", raising=False)
-    assert site.load().lava == {}
+    with pytest.raises(LabError, match=r"hetoci/site\.yaml names no LAVA server.*docs/lab\.md"):
+        lava_cli.submit_command("zcu102")
+
+
+FACTS = {"url": "http://lab.example/RPC2", "user": "me"}
+LAVACLI = """\
+import pathlib, os, sys
+text = pathlib.Path(os.environ["XDG_CONFIG_HOME"], "lavacli.yaml").read_text()
+assert "secret" not in " ".join(sys.argv)
+"""
+
+
+def play_lavacli(monkeypatch: pytest.MonkeyPatch, script: str) -> None:
+    """Put a script in lavacli's place; it finds its settings as lavacli does."""
+
+    def command(folder: Path) -> tuple[list[str], dict[str, str]]:
+        return [sys.executable, "-c", LAVACLI + script], {"XDG_CONFIG_HOME": str(folder)}
+
+    monkeypatch.setattr(lava, "submit_command", command)
+
+
+def test_the_token_is_in_lavaclis_file_and_on_no_command_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = "assert 'token: secret' in text; print('http://lab.example/scheduler/job/17')"
+    play_lavacli(monkeypatch, script)
+    assert lava.submit(tmp_path / "job.yaml", FACTS, "secret") == 17
+
+
+def test_a_job_that_the_server_refuses_is_told_without_the_token(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    play_lavacli(monkeypatch, "print('Invalid definition: extra keys', text); sys.exit(1)")
+    with pytest.raises(LabError, match=r"lab\.example/RPC2 refused .*job\.yaml: Inv") as raised:
+        lava.submit(tmp_path / "job.yaml", FACTS, "secret")
+    assert "secret" not in str(raised.value)
 
 
 def test_lavas_programs_come_from_the_cache(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,7 +31,7 @@ shell: ## A board of your own: console here, ssh beside (VARIANT=xen or linux).
 	@python=$(PYTHON)
 	"$$python" -m hetoci_lab.cli shell --variant "$(or $(VARIANT),xen)"
 
-test: check unit board-test  ## Everything: lints, unit tests, the tests on the board.
+test: check unit board-test lab-test  ## Everything: lints, unit tests, the tests on the board.
 
 check: ## Lints and types.
 	@python=$(PYTHON)
@@ -61,13 +61,23 @@ board-test:  ## Tests on the virtual board, Linux alone and under Xen.
 
 lab-test: ## The smoke scenarios at a place of a virtual bench, and in a LAVA job; a lost board.
 	@python=$(PYTHON)
-	"$$python" -m hetoci_lab.cli run smoke --bench
-	"$$python" -m pytest -q labtests/lost_board.py
+	mkdir -p build/report
+	"$$python" -m hetoci_lab.cli build
+	# Two boards at once: each keeps little more than one core busy.
+	"$$python" -m hetoci_lab.cli run smoke --bench > build/report/place.log 2>&1 & place=$$!
+	trap 'kill $$place 2>/dev/null || true; wait' EXIT
+	lava=0
 	if [ -n "$${HETOCI_WITHOUT_LAVA:-}" ]; then
 		echo "lab-test: left out, the LAVA job: HETOCI_WITHOUT_LAVA is set" >&2
 	else
-		"$$python" -m hetoci_lab.cli lava run vboard --scenario smoke
+		"$$python" -m hetoci_lab.cli lava run vboard --scenario smoke || lava=$$?
 	fi
+	status=0
+	wait $$place || status=$$?
+	cat build/report/place.log
+	[ $$status = 0 ] || exit $$status
+	[ $$lava = 0 ] || exit $$lava
+	"$$python" -m pytest -q labtests/lost_board.py
 	"$$python" -m hetoci_lab.cli report build/runs --out build/report/runs.html
 
 lava-server: ## The same LAVA job by way of a real LAVA server on loopback; once a release, as root.

@@ -65,8 +65,10 @@ def test_a_lost_exporter_ends_the_run_with_its_own_status_and_a_sentence(bench: 
         assert coordinator.place(NAME).holder is None
 
 
-def interrupted(words: list[str], temporary: Path, powered: Callable[[], bool]) -> str:
-    """Start a command in a terminal's way, press Ctrl-C once the board has power."""
+def interrupted(
+    words: list[str], temporary: Path, powered: Callable[[], bool], *, everyone: bool
+) -> str:
+    """Start a command and end it once the board has power: as Ctrl-C does, or by SIGTERM alone."""
     child = subprocess.Popen(
         [sys.executable, "-m", "hetoci_lab.cli", *words],
         env=os.environ | {"TMPDIR": str(temporary)},
@@ -81,7 +83,10 @@ def interrupted(words: list[str], temporary: Path, powered: Callable[[], bool]) 
             assert child.poll() is None, child.communicate()[0]
             assert time.monotonic() < deadline
             time.sleep(0.2)
-        os.killpg(child.pid, signal.SIGINT)
+        if everyone:
+            os.killpg(child.pid, signal.SIGINT)
+        else:
+            child.terminate()
         said = child.communicate(timeout=60)[0]
     finally:
         child.kill()
@@ -92,19 +97,21 @@ def interrupted(words: list[str], temporary: Path, powered: Callable[[], bool]) 
     return said
 
 
-def test_ctrl_c_leaves_no_board_and_no_file(tmp_path: Path) -> None:
-    said = interrupted(["boot"], tmp_path, lambda: bool(qemu.using(tmp_path)))
+def test_sigterm_leaves_no_board_and_no_file(tmp_path: Path) -> None:
+    said = interrupted(["boot"], tmp_path, lambda: bool(qemu.using(tmp_path)), everyone=False)
     assert "hetoci-lab: stopped." in said
     assert qemu.using(tmp_path) == []
 
 
-def test_ctrl_c_gives_the_place_back_with_its_power_off(
-    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("everyone", [True, False], ids=["ctrl-c", "sigterm"])
+def test_an_interrupted_run_gives_the_place_back_with_its_power_off(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, everyone: bool
 ) -> None:
     monkeypatch.setenv("LG_COORDINATOR", bench.address)
     words = ["run", "boot", "--place", NAME, "--env", ENVIRONMENT]
+    words += ["--out", str(bench.folder / "run")]
     board = bench.boards[0]
-    said = interrupted([*words, "--out", str(bench.folder / "run")], tmp_path, board.powered)
+    said = interrupted(words, tmp_path, board.powered, everyone=everyone)
     assert "hetoci-lab: stopped." in said
     with places.Coordinator(bench.address) as coordinator:
         assert coordinator.place(NAME).holder is None

@@ -224,9 +224,11 @@ def serve_command(
 def main() -> None:
     """Run the command line; a user's error is one message and exit status 1 or 96.
 
-    SIGTERM ends it as Ctrl-C does: with everything given back.
+    SIGTERM ends it as Ctrl-C does: with everything given back. Ctrl-C counts also where a shell
+    ignores it, for a command in the background.
     """
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, runner.terminated)
     try:
         app()
     except session.BoardSilent as error:

@@ -115,12 +115,19 @@ def _run(
     return status
 
 
+def terminated(number: int, _frame: object) -> None:
+    """Handle SIGTERM: end as Ctrl-C does."""
+    raise KeyboardInterrupt(number)
+
+
 def _wait(words: list[str], env: dict[str, str]) -> int:
     """Run pytest; Ctrl-C reaches it too, and it gets the time to switch the board off."""
     child = subprocess.Popen(words, env=env)
     try:
         return child.wait()
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
+        if error.args == (signal.SIGTERM,):  # a signal to this process alone
+            child.send_signal(signal.SIGINT)
         try:
             child.wait(PATIENCE)
         except (subprocess.TimeoutExpired, KeyboardInterrupt):

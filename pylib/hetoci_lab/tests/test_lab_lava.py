@@ -10,7 +10,17 @@ from pathlib import Path
 import pytest
 import yaml
 
-from hetoci_lab import lava, lava_cli, lava_results, lava_tools, memmap, paths, qemu, results
+from hetoci_lab import (
+    lava,
+    lava_cli,
+    lava_results,
+    lava_server,
+    lava_tools,
+    memmap,
+    paths,
+    qemu,
+    results,
+)
 from hetoci_lab.errors import BOOT_FAILED, LabError
 
 LOG = """\
@@ -242,3 +252,35 @@ def test_lavas_programs_come_from_the_cache(monkeypatch: pytest.MonkeyPatch) -> 
     words, env = lava_tools.command(lava_tools.lava_run(), "--help")
     assert words[:2] == ["/cache/lava/key/venv/bin/python", "/cache/lava/key/root/usr/bin/lava-run"]
     assert env["PYTHONPATH"].startswith(str(lava_tools.STUBS))
+
+
+@pytest.fixture
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> lava_server.Server:
+    """A server with its files written, and nothing started."""
+    monkeypatch.setattr(lava_tools, "folder", lambda: Path("/cache/lava/key"))
+    dictionary = tmp_path / "device.jinja2"
+    dictionary.write_text("{% extends 'hetoci-vboard.jinja2' %}\n")
+    made = lava_server.Server("vboard-1", dictionary, tmp_path / "lava.log")
+    made.folder = tmp_path / "server"
+    made.folder.mkdir()
+    made._write()
+    return made
+
+
+def test_a_server_gets_the_device_its_type_and_a_database_by_socket(
+    server: lava_server.Server,
+) -> None:
+    names = {str(file.relative_to(server.folder)) for file in server.folder.rglob("*.jinja2")}
+    assert {"devices/vboard-1.jinja2", "types/hetoci-vboard.jinja2"} <= names
+    settings = yaml.safe_load((server.folder / "settings.yaml").read_text())
+    assert settings["DATABASES"]["default"]["HOST"] == "/var/run/postgresql"
+    assert (server.folder / "token").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_server_that_ends_is_told_with_its_last_words(server: lava_server.Server) -> None:
+    (server.log.parent / "worker.log").write_text("cannot register\n")
+    child = subprocess.Popen(["false"])
+    child.wait()
+    server._children.append(("worker", child))
+    with pytest.raises(LabError, match="The LAVA worker ended:\ncannot register"):
+        server.check()

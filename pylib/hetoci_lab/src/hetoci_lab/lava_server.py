@@ -56,6 +56,7 @@ class Server:
         self.url = f"http://127.0.0.1:{self.port}"
         self.token = secrets.token_hex(16)
         self._stack = ExitStack()
+        self._children: list[tuple[str, subprocess.Popen[bytes]]] = []
 
     def __enter__(self) -> "Server":
         try:
@@ -118,7 +119,7 @@ class Server:
                 start_new_session=True,
             )
         self._stack.callback(qemu.quit_politely, child)
-        self._children = [*getattr(self, "_children", []), (name, child)]
+        self._children.append((name, child))
 
     def _until(self, ready: Callable[[], bool]) -> None:
         deadline = time.monotonic() + START_TIMEOUT

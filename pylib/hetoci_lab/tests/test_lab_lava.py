@@ -33,7 +33,7 @@ LOG = """\
 """
 FAILED = """\
 {"dt": "5", "lvl": "results", "msg": {"case": "Core Runs", "definition": "0_hetoci-smoke", \
-"result": "fail"}}
+"result": "fail", "extra": {"fail": "core is off"}}}
 """
 JOB_END = (
     '{"dt": "6", "lvl": "results", "msg": {"case": "job", "definition": "lava", "result": "%s"}}\n'
@@ -177,7 +177,8 @@ def test_a_log_becomes_junit_with_measurements_and_console(tmp_path: Path) -> No
 def test_a_failed_case_fails_the_run_though_lava_calls_the_job_complete(tmp_path: Path) -> None:
     run = run_of(tmp_path, LOG + FAILED + JOB_END % "pass")
     assert (run.verdict, run.count("failed")) == ("failed", 1)
-    assert "hetoci-smoke::core-runs" in {test.id for test in run.tests}
+    failed = {test.id: test for test in run.tests}["hetoci-smoke::core-runs"]
+    assert "core is off" in str(failed)
 
 
 def test_a_board_that_does_not_boot_is_no_failure_of_the_product(tmp_path: Path) -> None:

@@ -185,3 +185,10 @@ def test_an_unknown_script_is_refused_with_those_there_are(tmp_path: Path) -> No
     assert [script.name for script in bench.scripts([], tmp_path)] == ["speed.py"]
     with pytest.raises(LabError, match=r"has no script slow; it has: speed"):
         bench.scripts(["slow"], tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"), [(10012.3, "10012"), (65.321, "65.32"), (0.0123456, "0.01235"), (0, "0")]
+)
+def test_a_number_is_shown_without_an_exponent(value: float, shown: str) -> None:
+    assert report.number(value) == shown

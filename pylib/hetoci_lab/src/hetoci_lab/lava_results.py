@@ -102,7 +102,7 @@ def _case(msg: dict[str, Any], said: list[str]) -> Case:
         seconds=float(msg.get("duration") or 0),
         measurement=float(measurement) if measurement is not None else None,
         units=str(msg.get("units") or ""),
-        reason=str(msg.get("error_msg") or ""),
+        reason=str(msg.get("error_msg") or (msg.get("extra") or {}).get("fail") or ""),
         console=said,
     )
 

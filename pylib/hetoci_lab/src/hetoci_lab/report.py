@@ -35,7 +35,7 @@ def write(folders: list[Path], page: Path) -> Path:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True
     )
-    environment.filters |= {"clock": _clock, "duration": _duration}
+    environment.filters |= {"clock": _clock, "duration": _duration, "number": number}
     latest = list({run.title: run for run in runs}.values())
     text = environment.get_template("report.html.j2").render(
         runs=latest,
@@ -179,6 +179,11 @@ def trends(runs: list[Run]) -> list[dict[str, Any]]:
 
 def _clock(seconds: float) -> str:
     return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))
+
+
+def number(value: float) -> str:
+    """Return four digits of a number, and all of those before the point: 0.01234, 10012."""
+    return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 def _duration(seconds: float) -> str:

@@ -30,7 +30,7 @@ from hetoci_lab import (
 from hetoci_lab import (
     bench as measuring,
 )
-from hetoci_lab.errors import BOOT_FAILED, LabError
+from hetoci_lab.errors import BOOT_FAILED, INTERRUPTED, LabError
 from hetoci_lab.machine import Machine
 
 app = typer.Typer(
@@ -237,9 +237,10 @@ def main() -> None:
     except LabError as error:
         typer.echo(f"hetoci-lab: {error}", err=True)
         sys.exit(1)
-    except KeyboardInterrupt:
-        typer.echo("hetoci-lab: stopped.", err=True)
-        sys.exit(130)
+    except SystemExit as ended:  # typer's answer to KeyboardInterrupt
+        if ended.code == INTERRUPTED:
+            typer.echo("hetoci-lab: stopped.", err=True)
+        raise
 
 
 if __name__ == "__main__":

@@ -5,6 +5,8 @@ BOOT_FAILED = 96
 """Exit status of a run whose board did not come up: no failure of the product."""
 BOARD_LOST = 97
 """Exit status of a run whose board went away: power, exporter or connection."""
+INTERRUPTED = 130
+"""Exit status after Ctrl-C or SIGTERM."""
 
 
 class LabError(Exception):

@@ -12,8 +12,8 @@ from hetoci_lab.errors import LabError
 
 VARIANTS = ("linux", "xen")
 DIE_WITH_PARENT = ("setpriv", "--pdeathsig", "KILL", "--")
-"""Prefix that ends QEMU when whoever started it dies, also by SIGKILL (prctl(2)). SIGTERM would wait
-for a reader of its console, who may just have died."""
+"""Prefix that ends QEMU when whoever started it dies, also by SIGKILL (prctl(2)). SIGTERM would
+wait for a reader of its console, who may just have died."""
 RESET_STATUS = 64
 """Exit status of QEMU when the board asked for a reset (PSCI SYSTEM_RESET)."""
 DATA_BYTES = 4 << 30

@@ -88,7 +88,9 @@ def calm_real_time_cores(pid: int) -> None:
             try:
                 name = (task / "comm").read_text().strip()
                 if name in wanted:
-                    os.setpriority(os.PRIO_PROCESS, int(task.name), 10)
+                    # LAVA's worker starts QEMU with a lower priority of its own.
+                    level = min(19, os.getpriority(os.PRIO_PROCESS, pid) + 10)
+                    os.setpriority(os.PRIO_PROCESS, int(task.name), level)
                     wanted.discard(name)
             except (FileNotFoundError, ProcessLookupError):
                 continue

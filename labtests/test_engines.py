@@ -174,10 +174,11 @@ def test_any_container_gets_a_service_of_firmware_by_cdi(clean_board: Board) -> 
     Podman(board).load("hello")
     said = board.check(
         f"podman run --rm --network none --device hetoci.io/endpoint={core}.rpmsg-raw"
-        " localhost/hello /bin/busybox sh -c 'ls -l /dev/hetoci; cat /run/hetoci/devices.d/*'",
+        " --entrypoint /bin/busybox localhost/hello"
+        " sh -c 'busybox ls -l /dev/hetoci; busybox cat /run/hetoci/devices.d/*'",
         120,
     )
-    assert re.search(rf"^crw.* {core}\.rpmsg-raw$", said, re.MULTILINE)
+    assert re.search(rf"^crw.* {re.escape(core)}\.rpmsg-raw$", said, re.MULTILINE)
     assert '"service": "rpmsg-raw"' in said
     board.remove("fw")
     board.fails(f"ls {files}", "No such file")

@@ -348,6 +348,42 @@ def dom0(board: Board) -> Board:
     return board
 
 
+class Nodes:
+    """The Xen store: two domains of ours and one of somebody else's have network devices."""
+
+    def __init__(self, nodes: dict[str, str]) -> None:
+        self.nodes = nodes
+
+    def listing(self, path: str) -> list[str]:
+        below = (node[len(path) + 1 :] for node in self.nodes if node.startswith(f"{path}/"))
+        return sorted({name.partition("/")[0] for name in below})
+
+    def read(self, path: str) -> str | None:
+        return self.nodes.get(path)
+
+    def remove(self, path: str) -> None:
+        self.nodes = {k: v for k, v in self.nodes.items() if not f"{k}/".startswith(f"{path}/")}
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize("lives", [True, False])
+def test_a_destroyed_domains_network_devices_go(
+    dom0: Board, monkeypatch: pytest.MonkeyPatch, lives: bool
+) -> None:
+    kept = {
+        f"{xen.VIFS}/4/0/frontend": "/local/domain/4/device/vif/0",
+        f"{xen.VIFS}/5/0/domain": "hetoci-8",
+    }
+    gone = {f"{xen.VIFS}/3/{number}/domain": "hetoci-7" for number in (0, 1)}
+    store = Nodes({**kept, **gone, **({"/local/domain/3/name": "hetoci-7"} if lives else {})})
+    monkeypatch.setattr(xen, "Store", lambda host: store)
+    xen.destroy(Host(str(dom0.root)), "hetoci-7")
+    store.remove("/local/domain/3")
+    assert store.nodes == kept
+
+
 def test_domains_are_among_the_devices(dom0: Board) -> None:
     rows = [re.split("  +", line) for line in dom0.ok("devices").out.splitlines()]
     assert ["Domain-0", "Domain-0", "domain, 1 CPU", "running", "1024 MiB", "this Linux"] in rows

@@ -117,6 +117,16 @@ def test_a_kernel_of_the_images_own_may_have_any_driver(host: Host) -> None:
     assert found.nodes["sum"][0].compatible == ("hetoci,sha256",)
 
 
+def test_a_node_without_addresses_keeps_its_name(host: Host) -> None:
+    body = make.design(2)
+    body.properties["#address-cells"] = body.properties["#size-cells"] = fdt.from_cells(0)
+    body.children[0].name = "sha256"
+    del body.children[0].properties["reg"]
+    found = add(host, fdt.build(make.overlay("slot2", body)))
+    assert [node.full_name for node in found.nodes["sum"]] == ["sha256"]
+    assert [(pages.first, pages.count) for pages in found.pages] == [(0x3F200, 256)]
+
+
 def test_a_window_that_shares_a_page_is_refused(host: Host) -> None:
     fabric = slot()
     fabric.windows = (MemoryRange("registers", make.REGS + 0x2000, 0x800),)

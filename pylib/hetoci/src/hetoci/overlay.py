@@ -251,6 +251,8 @@ def windows(
 ) -> Sequence[tuple[int, int]]:
     """(first, size) of the addresses of a node of an overlay that has no objection."""
     words = _reg(overlay, path)
+    if not words:  # then nobody has looked at the numbers of cells
+        return []
     address_cells = _count(overlay, path, "#address-cells", fabric, tree)
     width = address_cells + _count(overlay, path, "#size-cells", fabric, tree)
     return [

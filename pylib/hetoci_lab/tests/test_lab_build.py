@@ -95,7 +95,7 @@ def test_a_mirror_of_the_users_wins(
 
 
 def test_mmdebstraps_own_sources_are_found() -> None:
-    lines = debian._default_sources()
+    lines = debian._default_sources(debian.SUITE)
     assert any(f" {debian.SUITE} " in line for line in lines)
 
 

@@ -46,6 +46,11 @@ class Rendered:
     dictionary: Path
     dispatcher: Path
 
+    @property
+    def scratch(self) -> Path:
+        """The virtual board's scratch disk, for the length of the job."""
+        return self.folder / "scratch.img"
+
 
 def folder() -> Path:
     """Return the folder of templates, targets and test definitions."""
@@ -256,7 +261,7 @@ def run(rendered: Rendered, say: Callable[[str], None]) -> int:
                 if shown:
                     say(shown)
                 if shown == "lava: execute-qemu: pass":
-                    for pid in qemu.using(rendered.folder / "scratch.img"):
+                    for pid in qemu.using(rendered.scratch):
                         qemu.calm_real_time_cores(pid)
     finally:
         qemu.quit_politely(child)

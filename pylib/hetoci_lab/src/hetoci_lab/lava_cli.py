@@ -2,6 +2,7 @@
 """`hetoci-lab lava …`."""
 
 import shlex
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -67,7 +68,7 @@ def run_command(
         words, env = lava.command(rendered)
         typer.echo(f"PYTHONPATH={env['PYTHONPATH']} {shlex.join(words)}")
         return
-    _finish(rendered, lava.run(rendered, typer.echo))
+    _finish(rendered, lambda: lava.run(rendered, typer.echo))
 
 
 @app.command("submit")
@@ -107,10 +108,15 @@ def server_command(
     folder = out or runner.run_folder(f"lava-server-{target}")
     rendered = _render(target, None, folder, scenario)
     lava.validate(rendered)
-    _finish(rendered, lava_server.run_job(rendered, target, typer.echo))
+    _finish(rendered, lambda: lava_server.run_job(rendered, target, typer.echo))
 
 
-def _finish(rendered: lava.Rendered, status: int) -> None:
+def _finish(rendered: lava.Rendered, job: Callable[[], int]) -> None:
+    """Run a job, write the report, end with the job's status."""
+    try:
+        status = job()
+    finally:
+        rendered.scratch.unlink(missing_ok=True)
     page = report.write(report.find_runs([rendered.folder]), rendered.folder / "report.html")
     typer.echo(f"{runner.outcome(status)}. Report: {page}")
     raise typer.Exit(status)

@@ -183,7 +183,7 @@ def _wait(server: Server, number: int, rendered: lava.Rendered, say: Callable[[s
         if job["state"] != state:
             state = job["state"]
             say(f"job {number}: {state}, {job['health']}")
-        boards = [] if calmed else qemu.using(rendered.folder / "scratch.img")
+        boards = [] if calmed else qemu.using(rendered.scratch)
         for pid in boards:
             qemu.calm_real_time_cores(pid)
             calmed = True

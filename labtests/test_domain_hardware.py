@@ -27,7 +27,7 @@ SLOT2 = "--annotation io.hetoci.accelerator.vadd.slot=slot2"
 
 def held(board: Board) -> dict[str, str]:
     """Slot -> container that holds it."""
-    slots = [d for d in board.devices() if d["kind"] == "slot" and d["holder"]]
+    slots = [d for d in board.devices() if d.get("kind") == "slot" and d["holder"]]
     return {slot["name"]: slot["holder"]["container"] for slot in slots}
 
 

@@ -201,5 +201,22 @@ def test_its_end_is_the_containers_exit_code(board: Board, command: str, code: i
     assert len(board.check("xl list").splitlines()) == 2
 
 
+@pytest.mark.lg_feature("containers")
+def test_a_crash_leaves_its_core_where_the_operator_wants_it(board: Board) -> None:
+    reference = board.import_image("rtos-jitter")
+    options = f"{RUNTIME} --annotation io.hetoci.domain.on-crash=coredump {reference}"
+    board.fails(f"ctr run --rm {options} rtos", "domain-dumps in hetoci.conf names no directory")
+    conf = "/etc/hetoci/hetoci.conf"
+    board.check(f"mkdir -p /run/dumps; cp {conf} /run; echo domain-dumps = /run/dumps >> {conf}")
+    try:
+        done = board.run(f"echo crash | ctr run --rm {options} rtos")
+    finally:
+        board.check(f"mv /run/hetoci.conf {conf}")
+    assert done.status == 139, done.out
+    found = re.search(r"its core is in (/run/dumps/hetoci-\w+\.core)", done.out)
+    assert found, done.out
+    assert "ELF" in board.check(f"head -c 4 {found.group(1)}; rm -r /run/dumps")
+
+
 def test_dom0_sees_which_slots_are_for_domains(board: Board) -> None:
     assert board.own_slots() == [0, 1]

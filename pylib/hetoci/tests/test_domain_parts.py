@@ -20,8 +20,8 @@ from hetoci import bundle as bundles
 from hetoci import state
 from hetoci.backends import xen
 from hetoci.config import Config
+from hetoci.domain import dumps, planning, program, wire
 from hetoci.domain import hardware as hardware_of
-from hetoci.domain import planning, program, wire
 from hetoci.domain.ninep import MSIZE, Server
 from hetoci.errors import BundleError, HetociError, PolicyDenied, XenError
 from hetoci.host import Host
@@ -509,10 +509,13 @@ def test_the_hosts_name_is_what_a_container_would_have(
 # plans
 
 
-OPERATOR = Config({"domain-iomem": "0xfffc0000-0xfffc3fff", "domain-irqs": "92-95 99"})
+ALLOWED = {"domain-iomem": "0xfffc0000-0xfffc3fff", "domain-irqs": "92-95 99"}
+OPERATOR = Config(ALLOWED)
 
 
-def make(tmp_path: Path, workload: DomainWorkload, **config: Any) -> planning.Plan:
+def make(
+    tmp_path: Path, workload: DomainWorkload, operator: Config = OPERATOR, **config: Any
+) -> planning.Plan:
     """The plan for a bundle with a small root file system."""
     rootfs = tmp_path / "bundle/rootfs"
     rootfs.mkdir(parents=True, exist_ok=True)
@@ -528,7 +531,7 @@ def make(tmp_path: Path, workload: DomainWorkload, **config: Any) -> planning.Pl
         "linux": {"namespaces": [{"type": "network"}]},
     }
     bundle = bundles.Bundle("/bundle", {**base, **config})
-    return planning.make(Host(str(tmp_path)), bundle, OPERATOR, workload, "hetoci-x")
+    return planning.make(Host(str(tmp_path)), bundle, operator, workload, "hetoci-x")
 
 
 def test_limits_of_the_container_win_over_the_images_wishes(tmp_path: Path) -> None:
@@ -668,3 +671,37 @@ def test_a_domain_that_was_destroyed_while_pages_are_mapped_is_known_as_dying(
     uuid = "6865746f-6369-8000-8695-84f544148a65"
     found = xen.Listed(["(null)", "1", "0", "1", state, "0.6", uuid, "-", "-"])
     assert (found.shut, found.dying) == (shut, dying)
+
+
+def test_cores_of_crashed_domains_are_kept_only_where_the_operator_says(tmp_path: Path) -> None:
+    workload = DomainWorkload(on_crash="coredump")
+    with pytest.raises(PolicyDenied, match="names no directory"):
+        make(tmp_path, workload)
+    operator = Config({"domain-dumps": "/dumps"})
+    with pytest.raises(BundleError, match="/dumps, is no directory"):
+        make(tmp_path, workload, operator)
+    (tmp_path / "dumps").mkdir()
+    assert make(tmp_path, workload, operator).dumps == "/dumps"
+    assert make(tmp_path, DomainWorkload(), operator).dumps == ""
+
+
+def test_the_newest_cores_are_kept_and_a_failure_is_said(tmp_path: Path) -> None:
+    place = tmp_path / "dumps"
+    place.mkdir()
+    for number in range(10):
+        core = place / f"hetoci-{number}.core"
+        core.touch()
+        os.utime(core, (number, number))
+    (place / "another.core").touch()
+    xl = tmp_path / "usr/sbin/xl"
+    xl.parent.mkdir(parents=True)
+    xl.write_text(
+        '#!/bin/sh\n[ "$2" = hetoci-a ] || { echo error: no domain; exit 1; }\n: > "$3"\n'
+    )
+    xl.chmod(0o755)
+    host = Host(str(tmp_path))
+    said = dumps.write(host, "/dumps", "hetoci-a")
+    assert said == "; its core is in /dumps/hetoci-a.core"
+    kept = {file.name for file in place.iterdir()}
+    assert kept == {"another.core", "hetoci-a.core", *(f"hetoci-{n}.core" for n in range(3, 10))}
+    assert "was not dumped: xl dump-core failed" in dumps.write(host, "/dumps", "hetoci-b")

@@ -34,6 +34,7 @@ DEFAULTS = {
     "domain-kernel": "/usr/lib/hetoci/guest/kernel",
     "domain-ramdisk": "/usr/lib/hetoci/guest/ramdisk",
     "domain-memory": "64M",
+    "domain-dumps": "",
     "domain-iomem": "",
     "domain-irqs": "",
     "kernel-max-size": "64M",
@@ -53,6 +54,7 @@ class Config:
         "bitstream_max_size",
         "cores",
         "delegate",
+        "domain_dumps",
         "domain_iomem",
         "domain_irqs",
         "domain_kernel",
@@ -82,6 +84,7 @@ class Config:
         self.prepared = tuple(_pair("prepared", word) for word in merged["prepared"].split())
         self.shells = tuple(merged["shells"].split())
         self.bitstream_max_size = _size("bitstream-max-size", merged)
+        self.domain_dumps = merged["domain-dumps"]
         self.domain_iomem = _ranges("domain-iomem", merged)
         self.domain_irqs = _ranges("domain-irqs", merged)
         self.domain_kernel = merged["domain-kernel"]

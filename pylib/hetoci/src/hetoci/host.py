@@ -141,6 +141,10 @@ class Host:
         except (FileNotFoundError, NotADirectoryError):
             return []
 
+    def modified(self, path: str) -> float:
+        """When a file was last written, in seconds since 1970. Raises OSError."""
+        return os.stat(self.path(path)).st_mtime
+
     def subdirectories(self, path: str) -> list[str]:
         """Sorted names of the directories in `path`, links not among them; empty if there is
         no such directory."""

@@ -33,7 +33,6 @@ WORKLOADS = ("firmware", "accelerator", "domain")
 PLANNED: tuple[str, ...] = (
     "io.hetoci.domain.disk",
     "io.hetoci.domain.console",
-    "io.hetoci.domain.on-crash",
 )
 
 #: Keys of other projects that may be ours (`keys.ALIASES` says when).

@@ -52,21 +52,21 @@ class Plan:
     """What is built. settings: of xl.cfg; boot_timeout: seconds, 0 for none; items: what the agent
     runs, None with the image's own kernel; root: directory and whether it may not be changed;
     shares: as the file server takes them; files: settings whose value is a file with these bytes,
-    which is put beside the record; on_crash: destroy or coredump; network: path of the namespace
-    whose devices it gets, "" for that of a new one, None for no network; hardware: of the board;
-    held, accelerators: slots that it has (accelerate.facts) and what is in them; owner: user and
-    group of their device files."""
+    which is put beside the record; dumps: where a core dump goes, empty for none; network: path of
+    the namespace whose devices it gets, "" for that of a new one, None for no network; hardware: of
+    the board; held, accelerators: slots that it has (accelerate.facts) and what is in them; owner:
+    user and group of their device files."""
 
     __slots__ = (
         "accelerators",
         "boot_timeout",
+        "dumps",
         "files",
         "hardware",
         "held",
         "items",
         "name",
         "network",
-        "on_crash",
         "owner",
         "root",
         "settings",
@@ -83,7 +83,7 @@ class Plan:
         self.root = ("", False)
         self.shares: dict[str, tuple[str, bool]] = {}
         self.files: dict[str, bytes] = {}
-        self.on_crash = "destroy"
+        self.dumps = ""
         self.network: str | None = None
         self.hardware: Hardware | None = None
         self.held: list[dict[str, Any]] = []
@@ -365,7 +365,12 @@ class DomainKeeper(Keeper):
             raise Ended((128 + number if number else 0) if own is None else own)
         if self._plan.items is None and reason == xen.REBOOT:
             raise Ended(AGAIN)
-        raise Ended(FAULT, "the domain crashed" + self._last_words())
+        dumped = ""
+        if self._plan.dumps:
+            from . import dumps
+
+            dumped = dumps.write(self._host, self._plan.dumps, self._plan.name)
+        raise Ended(FAULT, f"the domain crashed{dumped}{self._last_words()}")
 
     def _own_status(self) -> int | None:
         """The exit code that a kernel of the image's own left before it powered off, if any."""

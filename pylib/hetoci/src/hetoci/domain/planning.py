@@ -51,9 +51,15 @@ def make(host: Host, bundle: Bundle, settings: Config, workload: DomainWorkload,
         "on_crash": "preserve",
     }
     network = _network(bundle, workload)
+    dump_directory = ""
+    if workload.on_crash == "coredump":
+        from . import dumps
+
+        dump_directory = dumps.directory(host, settings)
     if _has_own_kernel(workload):
         plan = Plan(name, facts, workload.boot_timeout or 0.0)
         plan.network = network
+        plan.dumps = dump_directory
         _own_kernel(host, bundle, settings, workload, plan)
         _hardware(host, settings, workload, plan)
         return plan
@@ -69,6 +75,7 @@ def make(host: Host, bundle: Bundle, settings: Config, workload: DomainWorkload,
     facts["cmdline"] = _CMDLINE
     plan = Plan(name, facts, workload.boot_timeout or _BOOT_TIMEOUT)
     plan.network = network
+    plan.dumps = dump_directory
     plan.items = program.container(bundle, plan.shares)
     plan.root = (host.path(bundle.rootfs), bundle.section("root", "readonly") is True)
     if not os.path.isdir(plan.root[0]):

@@ -148,6 +148,9 @@ def board(strategy: Any, target: Any, pytestconfig: pytest.Config) -> Iterator[B
         recorder.listen(exported_port(target, "uart1"))
     try:
         strategy.transition("containers")
+    except KeyboardInterrupt:
+        strategy.transition("off")  # at a place, nobody else would
+        raise
     except Exception as error:
         reason = error.__cause__ or error
         said = last_words(strategy)

@@ -55,8 +55,8 @@ board-test:  ## Tests on the virtual board, Linux alone and under Xen.
 	@python=$(PYTHON)
 	"$$python" -m hetoci_lab.cli build
 	for env in vboard vboard-xen; do
-		"$$python" -m pytest labtests --lg-env "labtests/env/$$env.yaml" --lg-log build/log \
-			--junitxml "build/report/$$env.xml"
+		"$$python" -m pytest labtests --only-must-run --lg-env "labtests/env/$$env.yaml" \
+			--lg-log build/log --junitxml "build/report/$$env.xml"
 	done
 
 lab-test: ## The smoke scenarios at a place of a virtual bench, and in a LAVA job; a lost board.

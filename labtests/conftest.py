@@ -280,13 +280,26 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
 
 
 class MustRun:
-    """Fails the run when a test that must run was skipped, or is not there."""
+    """Fails the run when a test that must run was skipped, or is not there.
 
-    def __init__(self, names: list[str], whole: bool) -> None:
+    whole: the run is of everything; only: it leaves out what is not in the list.
+    """
+
+    def __init__(self, names: list[str], *, whole: bool, only: bool) -> None:
         self.names = set(names)
         self.whole = whole
+        self.only = only
         self.ran: set[str] = set()
         self.wanted: set[str] = set()
+
+    def pytest_collection_modifyitems(
+        self, config: pytest.Config, items: list[pytest.Item]
+    ) -> None:
+        """Leave out what the list does not have, if that was asked for."""
+        others = [i for i in items if self.only and short_name(i.nodeid) not in self.names]
+        if others:
+            items[:] = [i for i in items if i not in others]
+            config.hook.pytest_deselected(items=others)
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Note what this run selected; a run of everything wants the whole list."""
@@ -312,8 +325,10 @@ def short_name(nodeid: str) -> str:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add --run-folder."""
+    """Add our options."""
     parser.addoption("--run-folder", type=Path, help="folder that gets run.json")
+    words = "only the tests that the environment's must_run lists"
+    parser.addoption("--only-must-run", action="store_true", help=words)
 
 
 @pytest.hookimpl(trylast=True)  # after labgrid's, which reads the environment
@@ -328,7 +343,13 @@ def pytest_configure(config: pytest.Config) -> None:
         return
     parts = any("::" in arg or arg.endswith(".py") for arg in config.args)
     whole = not (parts or config.option.keyword or config.option.markexpr)
-    config.pluginmanager.register(MustRun(env.config.data.get("must_run", []), whole))
+    config.pluginmanager.register(
+        MustRun(
+            env.config.data.get("must_run", []),
+            whole=whole,
+            only=config.getoption("only_must_run"),
+        )
+    )
     folder = config.getoption("run_folder")
     if folder:
         facts = {**env.config.data["targets"]["main"], **env.config.data}

@@ -137,7 +137,8 @@ def test_a_wish_that_cannot_be_met_changes_nothing(
     slots: Board, key: str, value: str, sentence: str
 ) -> None:
     reference = slots.import_image("pl-sha256")
-    slots.check(f"ctr run --rm {RUNTIME} {reference} loads-the-shell", 120)
+    if "shell 0x48450001" not in slots.check("hetoci devices"):
+        slots.check(f"ctr run --rm {RUNTIME} {reference} loads-the-shell", 120)
     before = slots.check(f"ls {OVERLAYS}; cat /sys/class/fpga_manager/fpga0/state")
     wish = f"--annotation 'io.hetoci.accelerator.sha256.{key}={value}'"
     slots.fails(f"ctr run --rm {RUNTIME} {wish} {reference} bad", sentence)

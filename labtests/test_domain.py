@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from conftest import RUNTIME, Board
+from conftest import REMAINS, RUNTIME, Board
 
 pytestmark = pytest.mark.lg_feature("domains")
 
@@ -57,8 +57,11 @@ def domains(board: Board) -> list[str]:
 
 def forget_all(board: Board) -> None:
     """Remove every container that is a domain."""
-    for name in board.check("ctr container ls -q").split():
+    names = board.check("ctr container ls -q").split()
+    for name in names:
         board.remove(name)
+    if not names and not board.output(REMAINS):
+        return
     for container in json.loads(board.check("hetoci ps --json")):
         board.run(f"hetoci delete --force {container['id']}")
     board.check("hetoci reap")
@@ -83,7 +86,7 @@ def clean(tools: Board) -> Iterator[Board]:
     yield tools
     forget_all(tools)
     assert domains(tools) == []
-    assert tools.check("hetoci ps --json").strip() == "[]"
+    assert tools.output(REMAINS) == ""
     assert tools.check("xenstore-list /local/domain").split() == ["0"]
 
 

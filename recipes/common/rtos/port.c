@@ -69,9 +69,15 @@ uint64_t port_now(void)
 
 void port_alarm(uint64_t time)
 {
+	/* Off before anything else: with the offset of a hypervisor the largest time overflows, and
+	   QEMU before 8.2 then tries for ever to find out when an enabled timer fires. */
+	if (time == SCHED_FOREVER) {
+		write_sysreg(cntv_ctl_el0, 0);
+		return;
+	}
 	/* Xen masks the timer when it fires, so the control register is written every time. */
 	write_sysreg(cntv_cval_el0, time);
-	write_sysreg(cntv_ctl_el0, time == SCHED_FOREVER ? 0 : CNTV_ENABLE);
+	write_sysreg(cntv_ctl_el0, CNTV_ENABLE);
 }
 
 struct port_context *trap_sync(struct port_context *context)

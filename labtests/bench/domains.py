@@ -8,8 +8,8 @@ same configuration (kernel, ramdisk, memory) until the guest's first process say
 that it is there; medians, in turns. domain.bare and domain.first-line: seconds of the latter, and
 until the first line of the container's program. domains.N.*: with N domains of 32 MiB, seconds to
 the first line of the last one; MiB for each that Xen has less than before beyond those 32; MiB of
-dom0 (proportional set size) that each keeper takes. Lines of JSON are measurements (hetoci-lab
-bench); a ratio of 1 is no cost.
+dom0 (resident, shared pages included) that each keeper takes. Lines of JSON are measurements
+(hetoci-lab bench); a ratio of 1 is no cost.
 """
 
 import json
@@ -130,8 +130,7 @@ def free() -> int:
 def share(name: str) -> float:
     """MiB of dom0 that a container's keeper takes."""
     pid = json.loads(said("hetoci", "--root", ROOT, "state", name))["pid"]
-    rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
-    found = re.search(r"^Pss:\s*(\d+)", rollup, re.MULTILINE)
+    found = re.search(r"^VmRSS:\s*(\d+)", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
     return int(found.group(1)) / 1024 if found else 0.0
 
 

@@ -39,20 +39,21 @@ def tell(name: str, unit: str, value: float) -> None:
 
 
 def call(*words: str, log: Path | None = None) -> None:
-    with (log or BASE / "last.err").open("wb") as out:
+    output = log or BASE / "last.err"
+    with output.open("wb") as out:
         done = subprocess.run(
             words, stdin=subprocess.DEVNULL, stdout=out, stderr=out, timeout=SECONDS, check=False
         )
     if done.returncode:
-        sys.exit(f"{' '.join(words)}: {(log or BASE / 'last.err').read_text()}")
+        sys.exit(f"{' '.join(words)}: {output.read_text()}")
 
 
 def said(*words: str) -> str:
     return subprocess.run(words, capture_output=True, text=True, check=True).stdout
 
 
-def bundle() -> Path:
-    """A bundle whose program prints a line and stays."""
+def bundle() -> None:
+    """BASE becomes a bundle whose program prints a line and stays."""
     root = BASE / "rootfs"
     (root / "bin").mkdir(parents=True)
     for name in ("busybox", "sh", "sleep", "echo"):
@@ -74,7 +75,6 @@ def bundle() -> Path:
         },
     }
     (BASE / "config.json").write_text(json.dumps(config))
-    return BASE
 
 
 def wait(ready: Any, what: str) -> None:

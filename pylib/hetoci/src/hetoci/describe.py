@@ -77,16 +77,7 @@ def place(fabric: Fabric) -> dict[str, Any]:
 def service(name: str, channel: str, file: DeviceFile) -> tuple[list[Device], dict[str, Any]]:
     """The device file of the endpoint `name`, and what is said of it."""
     path = f"{DIRECTORY}/{name}"
-    node = {
-        "node": channel,
-        "path": path,
-        "type": file.type,
-        "major": file.major,
-        "minor": file.minor,
-        "access": "rw",
-        "class": file.class_name,
-    }
-    return [Device(path, file.type, file.major, file.minor)], node
+    return [Device(path, file.type, file.major, file.minor)], _file(channel, path, file)
 
 
 def _named(name: str, node: DesignNode) -> list[tuple[str, DeviceFile]]:
@@ -106,14 +97,21 @@ def _named(name: str, node: DesignNode) -> list[tuple[str, DeviceFile]]:
 
 def _node(node: DesignNode, path: str, file: DeviceFile) -> dict[str, Any]:
     return {
-        "node": node.name,
+        **_file(node.name, path, file),
+        "compatible": list(node.compatible),
+        "windows": [{"address": hex(address), "size": size} for address, size in node.windows],
+        "interrupts": node.interrupts,
+    }
+
+
+def _file(node: str, path: str, file: DeviceFile) -> dict[str, Any]:
+    """What is said of any device file."""
+    return {
+        "node": node,
         "path": path,
         "type": file.type,
         "major": file.major,
         "minor": file.minor,
         "access": "rw",
         "class": file.class_name,
-        "compatible": list(node.compatible),
-        "windows": [{"address": hex(address), "size": size} for address, size in node.windows],
-        "interrupts": node.interrupts,
     }

@@ -36,12 +36,17 @@ def require(host: Host) -> None:
             "this machine does not run under Xen, so it has no domains",
             hint="boot Xen with Linux as dom0, and CONFIG_XEN_SYS_HYPERVISOR=y",
         )
-    if "control_d" not in (host.text("/proc/xen/capabilities") or ""):
+    if not in_control(host):
         raise XenError(
             "this Linux is not Xen's control domain, so it cannot make domains",
             hint="run hetoci in dom0, with xenfs mounted at /proc/xen",
         )
     program(host)
+
+
+def in_control(host: Host) -> bool:
+    """True if this Linux is the domain that makes others."""
+    return "control_d" in (host.text("/proc/xen/capabilities") or "")
 
 
 def program(host: Host) -> str:

@@ -47,7 +47,7 @@ class Domain:
 
 def domains(host: Host) -> list[Domain]:
     """All domains, dom0 first; empty where this Linux cannot make any. Raises XenError."""
-    if "control_d" not in (host.text("/proc/xen/capabilities") or ""):
+    if not xen.in_control(host):
         return []
     holders = {r.data["domain"]: r for r in state.records(host) if r.kind == "domain"}
     found = []

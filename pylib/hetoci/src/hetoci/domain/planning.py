@@ -50,19 +50,25 @@ def make(host: Host, bundle: Bundle, settings: Config, workload: DomainWorkload,
         "on_reboot": "preserve",
         "on_crash": "preserve",
     }
-    network = _network(bundle, workload)
-    dump_directory = ""
+    own = _has_own_kernel(workload)
+    plan = Plan(name, facts, workload.boot_timeout or (0.0 if own else _BOOT_TIMEOUT))
+    plan.network = _network(bundle, workload)
     if workload.on_crash == "coredump":
         from . import dumps
 
-        dump_directory = dumps.directory(host, settings)
-    if _has_own_kernel(workload):
-        plan = Plan(name, facts, workload.boot_timeout or 0.0)
-        plan.network = network
-        plan.dumps = dump_directory
+        plan.dumps = dumps.directory(host, settings)
+    if own:
         _own_kernel(host, bundle, settings, workload, plan)
-        _hardware(host, settings, workload, plan)
-        return plan
+    else:
+        _linux_program(host, bundle, bundle.rootfs, settings, plan)
+    _hardware(host, settings, workload, plan)
+    if workload.accelerators and not own:
+        _expect_devices(bundle, workload, plan)
+    return plan
+
+
+def _linux_program(host: Host, bundle: Bundle, rootfs: str, settings: Config, plan: Plan) -> None:
+    """The image's program on hetoci's kernel. Raises BundleError."""
     for path in (settings.domain_kernel, settings.domain_ramdisk):
         if not host.exists(path):
             raise BundleError(
@@ -70,20 +76,13 @@ def make(host: Host, bundle: Bundle, settings: Config, workload: DomainWorkload,
                 hint="install hetoci's guest kernel and ramdisk, or set domain-kernel and"
                 " domain-ramdisk in hetoci.conf",
             )
-    facts["kernel"] = host.path(settings.domain_kernel)
-    facts["ramdisk"] = host.path(settings.domain_ramdisk)
-    facts["cmdline"] = _CMDLINE
-    plan = Plan(name, facts, workload.boot_timeout or _BOOT_TIMEOUT)
-    plan.network = network
-    plan.dumps = dump_directory
+    plan.settings["kernel"] = host.path(settings.domain_kernel)
+    plan.settings["ramdisk"] = host.path(settings.domain_ramdisk)
+    plan.settings["cmdline"] = _CMDLINE
     plan.items = program.container(bundle, plan.shares)
-    plan.root = (host.path(bundle.rootfs), bundle.section("root", "readonly") is True)
+    plan.root = (host.path(rootfs), bundle.section("root", "readonly") is True)
     if not os.path.isdir(plan.root[0]):
-        raise BundleError(f"the root file system {bundle.rootfs} is no directory")
-    _hardware(host, settings, workload, plan)
-    if workload.accelerators:
-        _expect_devices(bundle, workload, plan)
-    return plan
+        raise BundleError(f"the root file system {rootfs} is no directory")
 
 
 def _hardware(host: Host, settings: Config, workload: DomainWorkload, plan: Plan) -> None:

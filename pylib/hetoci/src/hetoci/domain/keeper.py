@@ -291,7 +291,7 @@ class DomainKeeper(Keeper):
         commands: list[str] = []
         writers = self._settle()
         ends = [at for at in (self._deadline, self._expiry) if at is not None]
-        if self._guest is not None and self._guest.busy:
+        if self._store.pending or (self._guest is not None and self._guest.busy):
             seconds = 0
         elif ends:
             seconds = max(0.0, min(ends) - time.monotonic())

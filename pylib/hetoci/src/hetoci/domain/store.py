@@ -110,6 +110,12 @@ class Store:
         """From now on changes of `path` and below are events with `token`; the first is at once."""
         self._ask(_WATCH, f"{path}\0{token}\0".encode())
 
+    @property
+    def pending(self) -> bool:
+        """True if `events` has some although the descriptor is not readable: they came while
+        something else was asked."""
+        return bool(self._events)
+
     def events(self) -> list[tuple[str, str]]:
         """(path, token) of what has changed; never blocks."""
         waiter = select.poll()

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: MIT
+"""The Xen store's client, against the other end of its wire."""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from hetoci import state
+from hetoci.domain.keeper import DomainKeeper, Plan
+from hetoci.domain.store import Store
+from hetoci.host import Host
+from hetoci.keeper import Job
+
+READ, WATCH_EVENT = 2, 15
+HEADER = struct.Struct("=IIII")
+
+
+def message(kind: int, *words: str) -> bytes:
+    body = b"".join(word.encode() + b"\0" for word in words)
+    return HEADER.pack(kind, 0, 0, len(body)) + body
+
+
+class Wire(Host):
+    """A host whose /dev/xen/xenbus is one end of a pair of sockets."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ours, self.theirs = socket.socketpair()
+
+    def open(self, path: str, flags: int, mode: int = 0o600) -> int:
+        assert path == "/dev/xen/xenbus"
+        return os.dup(self.theirs.fileno())
+
+
+@pytest.fixture
+def wire() -> Iterator[Wire]:
+    host = Wire()
+    yield host
+    host.ours.close()
+    host.theirs.close()
+
+
+def read_while_something_changes(wire: Wire, store: Store) -> None:
+    """A read whose answer comes after the event of a watch."""
+
+    def answer() -> None:
+        wire.ours.recv(4096)
+        wire.ours.sendall(message(WATCH_EVENT, "/some/node", "token") + message(READ, "value"))
+
+    other = threading.Thread(target=answer)
+    other.start()
+    assert store.read("/another/node") == "value\0"
+    other.join()
+
+
+def test_an_event_that_comes_before_an_answer_is_pending(wire: Wire) -> None:
+    store = Store(wire)
+    assert not store.pending
+    read_while_something_changes(wire, store)
+    assert store.pending
+    assert store.events() == [("/some/node", "token")]
+    assert not store.pending
+    store.close()
+
+
+def test_a_keeper_does_not_sleep_while_an_event_is_pending(wire: Wire) -> None:
+    noted: list[str] = []
+
+    class Guest:
+        busy = False
+        link = None
+        note = staticmethod(noted.append)
+        pump = staticmethod(lambda: ())
+
+    record = state.Record(wire, "/run/hetoci", {"id": "c1"})
+    keeper = DomainKeeper(wire, Job(record, [], Plan("hetoci-c1", {}, 30), -1, -1, print))
+    inner: Any = keeper
+    store = inner._xenstore = Store(wire)
+    inner._guest = Guest
+    inner._deadline = time.monotonic() + 30
+    read_while_something_changes(wire, store)
+    before = time.monotonic()
+    inner._wait(None)
+    assert noted == ["token"]
+    assert time.monotonic() - before < 10
+    store.close()

@@ -67,9 +67,15 @@ class Session:
     def ssh(
         self, command: str, *, timeout: float = 60.0, stdin: bytes = b""
     ) -> "subprocess.CompletedProcess[str]":
-        """Run a shell command on the board; output as text, stderr merged into stdout."""
+        """Run a shell command on the board; output as text, stderr merged into stdout.
+
+        All commands share one connection, as a log-in takes an emulated board most of a second.
+        It ends with the board, or when nobody has used it for a minute.
+        """
+        shared = [f"-oControlPath={self.machine.folder}/ssh", "-oControlMaster=auto"]
+        first, *rest = self.ssh_command(command)
         done = subprocess.run(
-            self.ssh_command(command),
+            [first, *shared, "-oControlPersist=60", *rest],
             input=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -7,6 +7,7 @@ not raised.
 
 import re
 import shlex
+import time
 from collections.abc import Mapping
 from typing import Protocol
 
@@ -21,6 +22,7 @@ FOREVER = {"pl-sha256": ("/bin/sha256", "--forever")}
 RUNNING = "running"
 EXITED = "exited"
 SECONDS = 120
+SHELL = ("/bin/busybox", "sh", "-c")
 
 
 class Engine(Protocol):
@@ -38,6 +40,10 @@ class Engine(Protocol):
 
     def state(self) -> str:
         """Return RUNNING, EXITED or whatever else the engine says."""
+
+    def with_device(self, device: str, image: str, script: str) -> str:
+        """Return what busybox's shell in `image`, which has it, says to `script` in a container
+        with a CDI device, run to its end by the engine's own runtime."""
 
     def identity(self) -> str:
         """Return the container's id, which is the last part of its bundle's path."""
@@ -95,6 +101,14 @@ class Ctr(Containerd):
         """As `ctr task ls` says it."""
         row = self.board.check(f"ctr task ls | awk '$1 == \"{NAME}\" {{print $3}}'").lower()
         return EXITED if row == "stopped" else row
+
+    def with_device(self, device: str, image: str, script: str) -> str:
+        """`ctr run --rm --device`."""
+        return self.board.check(
+            f"ctr run --rm --device {device} localhost/{image}:latest {NAME}"
+            f" {shlex.join((*SHELL, script))}",
+            SECONDS,
+        )
 
     def identity(self) -> str:
         """Its name."""
@@ -158,6 +172,19 @@ class Pod(Containerd):
             return Result(str(error.details()), 1)
         return Result("", 0)
 
+    def with_device(self, device: str, image: str, script: str) -> str:
+        """In a pod of runc's."""
+        self.pod = self.cri.run_pod("pod", handler="", network=self.network)
+        reference = f"localhost/{image}:latest"
+        self.container = self.cri.start(
+            self.pod, NAME, reference, command=(*SHELL, script), devices=[device]
+        )
+        for _ in range(100):
+            if self.state() == EXITED:
+                break
+            time.sleep(0.3)
+        return self.log()
+
     def state(self) -> str:
         """As ListContainers says it; ContainerStatus must agree."""
         listed = {row.id: row.state for row in self.cri.containers()}
@@ -215,6 +242,14 @@ class Commands:
             f"{self.program} run -d --name {NAME} --runtime hetoci --network {self.network}"
             f" {options} "
             f"localhost/{image}:latest {' '.join(FOREVER.get(image, ())[1:])}",
+            SECONDS,
+        )
+
+    def with_device(self, device: str, image: str, script: str) -> str:
+        """`run --rm --device`."""
+        return self.board.check(
+            f"{self.program} run --rm --network {self.network} --device {device}"
+            f" --entrypoint {SHELL[0]} localhost/{image}:latest {shlex.join((*SHELL[1:], script))}",
             SECONDS,
         )
 

@@ -161,7 +161,9 @@ def test_an_image_with_nothing_but_labels_is_found_in_containerds_store(
     until(engine.state, EXITED)
 
 
-def test_any_container_gets_a_service_of_firmware_by_cdi(clean_board: Board) -> None:
+def test_any_container_gets_a_service_of_firmware_by_cdi(
+    clean_board: Board, engine: Engine
+) -> None:
     board = clean_board
     reference = board.import_image("fw-echo")
     board.check(
@@ -171,13 +173,9 @@ def test_any_container_gets_a_service_of_firmware_by_cdi(clean_board: Board) -> 
     core = next(device["name"] for device in board.devices() if device["holder"])
     files = f"/var/run/cdi/hetoci.io-endpoint-{core}.json"
     board.until(f"cat {files}", f'"{core}.rpmsg-raw"')
-    Podman(board).load("hello")
-    said = board.check(
-        f"podman run --rm --network none --device hetoci.io/endpoint={core}.rpmsg-raw"
-        " --entrypoint /bin/busybox localhost/hello"
-        " sh -c 'busybox ls -l /dev/hetoci; busybox cat /run/hetoci/devices.d/*'",
-        120,
-    )
+    engine.load("hello")
+    look = "busybox ls -l /dev/hetoci; busybox cat /run/hetoci/devices.d/*"
+    said = engine.with_device(f"hetoci.io/endpoint={core}.rpmsg-raw", "hello", look)
     assert re.search(rf"^crw.* {re.escape(core)}\.rpmsg-raw$", said, re.MULTILINE)
     assert '"service": "rpmsg-raw"' in said
     board.remove("fw")

@@ -76,20 +76,25 @@ class Cri:
         name: str,
         image: str,
         *,
+        command: Sequence[str] = (),
         args: Sequence[str] = (),
         annotations: Mapping[str, str] | None = None,
+        devices: Sequence[str] = (),
     ) -> str:
         """CreateContainer and StartContainer in a pod of `run_pod`; return the container's id.
 
-        args go after the image's entry point. What the container says is in NAME.log.
+        command is in place of the image's entry point, args go after it. devices: by their CDI
+        names. What the container says is in NAME.log.
         """
         pod_config = self._pods[pod]
         options = pod_config.linux.security_context.namespace_options
         config = self.messages.ContainerConfig(
             metadata={"name": name},
             image={"image": image},
+            command=command,
             args=args,
             annotations=dict(annotations or {}),
+            CDI_devices=[{"name": device} for device in devices],
             log_path=f"{name}.log",
             linux={"security_context": {"namespace_options": options}},
         )

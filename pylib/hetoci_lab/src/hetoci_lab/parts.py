@@ -16,12 +16,11 @@ IMAGES = "usr/share/hetoci/images"
 FIRMWARE = "usr/lib/firmware"
 GUEST = "usr/lib/hetoci/guest"
 EXAMPLES = "usr/share/doc/hetoci/examples"
-CRI = f"""
-[plugins."io.containerd.grpc.v1.cri"]
-  sandbox_image = "localhost/pause:latest"
+CRI = f"""  sandbox_image = "localhost/pause:latest"
   [plugins."io.containerd.grpc.v1.cri".cni]
     bin_dir = "/{rootfs.CNI}"
 """
+"""Goes on where the example ends: in the table of the CRI plugin."""
 
 
 def build(folder: Path, artefacts: Mapping[str, Path], log: Path) -> None:
@@ -84,7 +83,8 @@ def _engines(root: Path) -> None:
     (root / "etc/containerd/config.toml").write_text(containerd)
     shutil.copy(examples / "podman.conf", root / "etc/containers/containers.conf.d/50-hetoci.conf")
     docker = json.loads((examples / "docker-daemon.json").read_text())
-    docker |= {"features": {"containerd-snapshotter": True}, "bridge": "none", "iptables": False}
+    docker["features"]["containerd-snapshotter"] = True
+    docker |= {"bridge": "none", "iptables": False}
     (root / "etc/docker/daemon.json").write_text(json.dumps(docker, indent=2) + "\n")
 
 

@@ -81,6 +81,7 @@ def accelerator() -> dict[str, str]:
     return {f"io.hetoci.accelerator.vadd.{key}": value for key, value in keys.items()}
 
 
+@pytest.mark.smoke
 def test_an_rtos_container_uses_its_accelerator_by_interrupt(clean: Board) -> None:
     started = clean.start("rtos", "rtos-vadd")
     assert started.status == 0, started.out

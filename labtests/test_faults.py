@@ -89,6 +89,7 @@ def test_a_verb_killed_on_its_way(bundle: Board, verb: str, milliseconds: int) -
     bundle.check(f"hetoci {ROOT} start after && hetoci {ROOT} delete --force after")
 
 
+@pytest.mark.smoke
 def test_the_keeper_killed_under_containerd(clean_board: Board) -> None:
     pid = started(clean_board, "fw")
     clean_board.check(f"kill -9 {pid}")

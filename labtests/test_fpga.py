@@ -89,6 +89,7 @@ def test_sha256_is_right_around_its_block_boundaries(slots: Board) -> None:
     accelerator(slots, f"sha256 sha256@{unit(0)} 0 1 3 55 56 63 64 65 119 120 1000 65536")
 
 
+@pytest.mark.smoke
 def test_another_bitstream_in_a_slot_is_another_accelerator(slots: Board) -> None:
     found = []
     for design in ("vadd", "sha256", "vadd"):

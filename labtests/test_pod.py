@@ -25,6 +25,7 @@ def cri(board: Board) -> Iterator[Cri]:
             client.remove_pod(pod)
 
 
+@pytest.mark.smoke
 def test_linux_firmware_an_rtos_and_a_micro_vm_run_in_one_pod(board: Board, cri: Cri) -> None:
     pod = cri.run_pod("four")
     for name, (image, keys, _) in POD.items():

@@ -83,6 +83,7 @@ def test_a_fault_in_the_firmware_is_in_its_exit_record(core: Board) -> None:
     core.until(f"cat {DEBUG}/trace1", r"^fault .*pc=0x")
 
 
+@pytest.mark.smoke
 def test_rpmsg_echoes_1000_messages_of_1_to_496_bytes(
     core: Board, measure: Callable[..., None]
 ) -> None:

@@ -179,6 +179,7 @@ def test_an_interrupt_of_dom0_is_refused_to_a_domain(kernel: Board, domain: Doma
         domain.create(CALM, 8, *lines)
 
 
+@pytest.mark.smoke
 @pytest.mark.lg_feature("containers")
 def test_its_image_is_a_container_whose_log_is_its_console(board: Board) -> None:
     started = board.start("rtos", "rtos-jitter")

@@ -51,13 +51,24 @@ check-layer: ## Lint and parse the Yocto layer, resolve the kas files, try kerne
 	"$$python" -m hetoci_lab.layer_kernel
 	"$$python" -m pytest -q pylib/hetoci_lab/tests/test_layer_*.py
 
-board-test:  ## Tests on the virtual board, Linux alone and under Xen.
+board-test:  ## Tests on the virtual board, Linux alone and under Xen, on two boards at once.
 	@python=$(PYTHON)
+	mkdir -p build/report
 	"$$python" -m hetoci_lab.cli build
-	for env in vboard vboard-xen; do
-		"$$python" -m pytest labtests --only-must-run --lg-env "labtests/env/$$env.yaml" \
-			--lg-log build/log --junitxml "build/report/$$env.xml"
-	done
+	run() {
+		exec "$$python" -m pytest labtests --lg-env "labtests/env/$$1.yaml" \
+			--lg-log "build/log/$$2" --junitxml "build/report/$$2.xml" "$${@:3}"
+	}
+	log=build/report/vboard-xen-1.log
+	(run vboard-xen vboard-xen-1 --board 1) > $$log 2>&1 & other=$$!
+	trap 'kill $$other 2>/dev/null || true; wait' EXIT
+	status=0
+	(run vboard vboard --only-must-run) || status=$$?
+	(run vboard-xen vboard-xen-2 --board 2) || status=$$?
+	echo "board-test: waiting for the other board, whose tests are in $$log"
+	wait $$other || status=$$?
+	cat $$log
+	exit $$status
 
 lab-test: ## The smoke scenarios at a place of a virtual bench, and in a LAVA job; a lost board.
 	@python=$(PYTHON)

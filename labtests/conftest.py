@@ -338,6 +338,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--run-folder", type=Path, help="folder that gets run.json")
     words = "only the tests that the environment's must_run lists"
     parser.addoption("--only-must-run", action="store_true", help=words)
+    words = "of those, the ones for this board of two: the second has the files in second_board"
+    parser.addoption("--board", type=int, choices=(1, 2), metavar="1|2", help=words)
+
+
+def names_that_must_run(data: dict[str, Any], board: int | None) -> list[str]:
+    """Return the tests that an environment lists, all or those for one board of two."""
+    names: list[str] = data.get("must_run", [])
+    if board is None:
+        return names
+    second = data["second_board"]
+    return [name for name in names if (name.split("::")[0] in second) == (board == 2)]
 
 
 @pytest.hookimpl(trylast=True)  # after labgrid's, which reads the environment
@@ -354,9 +365,9 @@ def pytest_configure(config: pytest.Config) -> None:
     whole = not (parts or config.option.keyword or config.option.markexpr)
     config.pluginmanager.register(
         MustRun(
-            env.config.data.get("must_run", []),
+            names_that_must_run(env.config.data, config.getoption("board")),
             whole=whole,
-            only=config.getoption("only_must_run"),
+            only=config.getoption("only_must_run") or config.getoption("board"),
         )
     )
     folder = config.getoption("run_folder")

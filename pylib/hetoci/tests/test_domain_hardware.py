@@ -19,7 +19,7 @@ from hetoci.assign import Placement
 from hetoci.config import Config
 from hetoci.designs import DesignNode
 from hetoci.domain import devices, hardware, life
-from hetoci.domain.keeper import Plan
+from hetoci.domain.plan import Plan
 from hetoci.errors import BundleError, DeviceBusy, HetociError, PolicyDenied, XenError
 from hetoci.fabric import SLOT, Fabric, Programming
 from hetoci.host import Host

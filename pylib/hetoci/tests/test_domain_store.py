@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from hetoci import state
-from hetoci.domain.keeper import DomainKeeper, Plan
+from hetoci.domain.keeper import DomainKeeper
+from hetoci.domain.plan import Plan
 from hetoci.domain.store import Store
 from hetoci.host import Host
 from hetoci.keeper import Job

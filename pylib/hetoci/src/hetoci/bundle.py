@@ -94,12 +94,12 @@ def load(host: Host, path: str) -> Bundle:
     return Bundle(path, config)
 
 
-def read_inside(host: Host, rootfs: str, path: str, limit: int) -> bytes:
-    """The content of the regular file `path` of the image unpacked at `rootfs`.
+def open_inside(host: Host, rootfs: str, path: str) -> int:
+    """A descriptor to read the regular file `path` of the image unpacked at `rootfs`.
 
     Symbolic links are followed as a process inside the container would see them. Raises
     FileNotFoundError if there is no such file, BundleError for anything that is not a
-    regular file of at most `limit` bytes or leads nowhere.
+    regular file or leads nowhere.
     """
     found = _walk(host.path(rootfs), path)
     try:
@@ -107,16 +107,21 @@ def read_inside(host: Host, rootfs: str, path: str, limit: int) -> bytes:
         if not stat.S_ISREG(mode):
             kind = next((name for test, name in _KINDS if test(mode)), "no regular file")
             raise BundleError(f"{path} in the image is {kind}, a regular file is needed")
-        size = os.fstat(found).st_size
+        # An O_PATH descriptor opens nothing; this does, and only a regular file gets here.
+        return os.open(f"/proc/self/fd/{found}", os.O_RDONLY | os.O_CLOEXEC)
+    finally:
+        os.close(found)
+
+
+def read_inside(host: Host, rootfs: str, path: str, limit: int) -> bytes:
+    """The content of a file as `open_inside` opens it. Raises BundleError for more than `limit`
+    bytes as well."""
+    with os.fdopen(open_inside(host, rootfs, path), "rb") as stream:
+        size = os.fstat(stream.fileno()).st_size
         if size > limit:
             raise BundleError(
                 f"{path} in the image has {size} bytes, more than the {limit} allowed"
             )
-        # An O_PATH descriptor opens nothing; this does, and only a regular file gets here.
-        readable = os.open(f"/proc/self/fd/{found}", os.O_RDONLY | os.O_CLOEXEC)
-    finally:
-        os.close(found)
-    with os.fdopen(readable, "rb") as stream:
         data = stream.read(limit + 1)
     if len(data) > limit:
         raise BundleError(f"{path} in the image has more than the {limit} bytes allowed")

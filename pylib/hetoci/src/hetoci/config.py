@@ -37,6 +37,8 @@ DEFAULTS = {
     "domain-dumps": "",
     "domain-iomem": "",
     "domain-irqs": "",
+    "domain-dtdevs": "",
+    "disk-max-size": "16G",
     "kernel-max-size": "64M",
     "ramdisk-max-size": "256M",
 }
@@ -54,6 +56,8 @@ class Config:
         "bitstream_max_size",
         "cores",
         "delegate",
+        "disk_max_size",
+        "domain_dtdevs",
         "domain_dumps",
         "domain_iomem",
         "domain_irqs",
@@ -84,6 +88,8 @@ class Config:
         self.prepared = tuple(_pair("prepared", word) for word in merged["prepared"].split())
         self.shells = tuple(merged["shells"].split())
         self.bitstream_max_size = _size("bitstream-max-size", merged)
+        self.disk_max_size = _size("disk-max-size", merged)
+        self.domain_dtdevs = tuple(merged["domain-dtdevs"].split())
         self.domain_dumps = merged["domain-dumps"]
         self.domain_iomem = _ranges("domain-iomem", merged)
         self.domain_irqs = _ranges("domain-irqs", merged)

@@ -30,6 +30,14 @@ def name(data: bytes) -> str:
     return f"sha256:{sha256(data).hex()}"
 
 
+def of_file(descriptor: int) -> str:
+    """As `name`, of a file however large it is."""
+    from hashlib import file_digest
+
+    with open(descriptor, "rb", closefd=False) as stream:
+        return f"sha256:{file_digest(stream, 'sha256').hexdigest()}"
+
+
 def _make(size: int) -> Callable[[], Any]:
     own = _own() if size <= _SMALL else None
     if own is not None:

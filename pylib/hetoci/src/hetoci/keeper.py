@@ -170,7 +170,7 @@ class Keeper:
 
     def _close_strangers(self) -> None:
         """Close what we inherited beyond our own: an engine waits for its pipes to close."""
-        ours = {0, 1, 2, self._job.ready, self._job.go}
+        ours = {0, 1, 2, self._job.ready, self._job.go, *self._inherited()}
         ours.update(claim.descriptor for claim in self._job.claims)
         for name in os.listdir("/proc/self/fd"):
             if int(name) not in ours:
@@ -243,6 +243,10 @@ class Keeper:
         return int(noted) if noted.isdecimal() else self._signal
 
     # what kinds of containers differ in
+
+    def _inherited(self) -> tuple[int, ...]:
+        """Descriptors of the payload's that create has opened."""
+        return ()
 
     def _prepare(self) -> None:
         """Bring the payload to where start needs it; undos go to `_undo`. Raises HetociError."""

@@ -30,10 +30,7 @@ ARM_CORE = "remoteproc.name"
 WORKLOADS = ("firmware", "accelerator", "domain")
 
 #: Keys that are refused although their workload runs: nothing acts on them yet.
-PLANNED: tuple[str, ...] = (
-    "io.hetoci.domain.disk",
-    "io.hetoci.domain.console",
-)
+PLANNED: tuple[str, ...] = ()
 
 #: Keys of other projects that may be ours (`keys.ALIASES` says when).
 ALIASES = frozenset(

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import time
 
 from ..domain.store import Store
 from ..errors import XenError
@@ -21,8 +22,16 @@ _XL = ("/usr/sbin/xl", "/usr/local/sbin/xl", "/usr/bin/xl", "/sbin/xl")
 PREFIX = "hetoci-"
 UUID_PREFIX = "6865746f-6369"  # "hetoci"
 
-#: Where the back ends of network devices in dom0's kernel are in the Xen store, a node a domain.
+#: Where the back ends of network devices and of disks in dom0's kernel are in the Xen store, a
+#: node a domain.
 VIFS = "/local/domain/0/backend/vif"
+VBDS = "/local/domain/0/backend/vbd"
+
+#: Those that the kernel has, by `KIND-DOMAIN-NUMBER`.
+BACK_END_DEVICES = "/sys/bus/xen-backend/devices"
+
+#: How long dom0's kernel may take to give up the devices of a domain that is gone, s.
+_PATIENCE = 10.0
 
 #: xen/include/public/sched.h, SHUTDOWN_*
 POWEROFF, REBOOT, SUSPEND, CRASH, WATCHDOG = range(5)
@@ -204,8 +213,8 @@ def ours(store: Store) -> dict[str, int]:
 
 
 def destroy(host: Host, name: str) -> None:
-    """End our domain `name` at once, and its network devices in dom0; that it is gone already is
-    success. Raises XenError."""
+    """End our domain `name` at once, and its network devices and disk in dom0; that it is gone
+    already is success. Raises XenError."""
     store = Store(host)
     try:
         if find(store, name):
@@ -214,8 +223,21 @@ def destroy(host: Host, name: str) -> None:
             except XenError:
                 if find(store, name):
                     raise
-        for number in store.listing(VIFS):
-            if store.read(f"{VIFS}/{number}/0/domain") == name:
-                store.remove(f"{VIFS}/{number}")
+        for kind in (VIFS, VBDS):
+            for number in store.listing(kind):
+                devices = store.listing(f"{kind}/{number}")
+                if any(store.read(f"{kind}/{number}/{d}/domain") == name for d in devices):
+                    store.remove(f"{kind}/{number}")
+                    _await_closed(host, f"{kind.rpartition('/')[2]}-{number}-")
     finally:
         store.close()
+
+
+def _await_closed(host: Host, prefix: str) -> None:
+    """Wait until the kernel has given up the back ends whose names begin so: the file behind a
+    disk is busy until then. Raises XenError."""
+    deadline = time.monotonic() + _PATIENCE
+    while any(name.startswith(prefix) for name in host.listing(BACK_END_DEVICES)):
+        if time.monotonic() > deadline:
+            raise XenError(f"dom0's kernel still has {prefix}* after {_PATIENCE:g} s")
+        time.sleep(0.01)

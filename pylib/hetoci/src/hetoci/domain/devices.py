@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from ..accelerate import Prepared
     from ..host import Host
-    from .keeper import Plan
+    from .plan import Plan
 
 FILE = "devices.json"
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ..fabric import Fabric
     from ..host import Host
     from ..workloads import AcceleratorRequest, DomainWorkload, VmConfig
-    from .keeper import Plan
+    from .plan import Plan
 
 #: The guest's interrupt controller in its tree (xen/include/public/arch-arm.h, GUEST_PHANDLE_GIC).
 _GIC = 65000

@@ -15,12 +15,11 @@ import time
 
 from .. import console, state
 from ..backends import xen
-from ..errors import HetociError, TeardownError, XenError
+from ..errors import HetociError, XenError
 from ..keeper import FAULT, KILLED, Ended, Job, Keeper
 from ..model import DOMAIN
-from . import program, wire
+from . import building, life, program, wire
 from .guest import Guest
-from .life import LOCK
 from .ninep import Server
 from .serial import Serial
 from .sessions import Session
@@ -28,67 +27,18 @@ from .store import Store
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from typing import Any
-
-    from ..accelerate import Prepared
     from ..designs import DeviceFile
     from ..host import Host
-    from .execs import Executed
-    from .hardware import Hardware
+    from .execs import Execs
     from .network import Network
+    from .plan import Plan
     from .wire import Frame, Link
-
-CONFIGURATION = "xl.cfg"
 
 #: Node of the domain's in the Xen store where an image's own kernel may leave its exit code.
 EXIT_STATUS = "data/hetoci-exit-status"
 
 #: Exit code of an image's own kernel that asks for a reboot (sysexits.h, EX_TEMPFAIL).
 AGAIN = 75
-
-
-class Plan:
-    """What is built. settings: of xl.cfg; boot_timeout: seconds, 0 for none; items: what the agent
-    runs, None with the image's own kernel; root: directory and whether it may not be changed;
-    shares: as the file server takes them; files: settings whose value is a file with these bytes,
-    which is put beside the record; dumps: where a core dump goes, empty for none; network: path of
-    the namespace whose devices it gets, "" for that of a new one, None for no network; hardware: of
-    the board; held, accelerators: slots that it has (accelerate.facts) and what is in them; owner:
-    user and group of their device files."""
-
-    __slots__ = (
-        "accelerators",
-        "boot_timeout",
-        "dumps",
-        "files",
-        "hardware",
-        "held",
-        "items",
-        "name",
-        "network",
-        "owner",
-        "root",
-        "settings",
-        "shares",
-    )
-
-    def __init__(
-        self, name: str, settings: dict[str, str | int | Sequence[str | int]], boot_timeout: float
-    ) -> None:
-        self.name = name
-        self.settings = settings
-        self.boot_timeout = boot_timeout
-        self.items: bytes | None = None
-        self.root = ("", False)
-        self.shares: dict[str, tuple[str, bool]] = {}
-        self.files: dict[str, bytes] = {}
-        self.dumps = ""
-        self.network: str | None = None
-        self.hardware: Hardware | None = None
-        self.held: list[dict[str, Any]] = []
-        self.accelerators: list[Prepared] = []
-        self.owner = (0, 0)
 
 
 class DomainKeeper(Keeper):
@@ -108,7 +58,7 @@ class DomainKeeper(Keeper):
         self._files: list[tuple[str, DeviceFile]] = []  # devices of the guest
         terminal = bool(job.console_socket)
         self._session = Session(0, (0, 1, 2), self._poll, terminal=terminal)
-        self._execs: dict[int, Executed] = {}
+        self._execs: Execs | None = None
         self._ready = False  # the agent has announced itself
         self._asked = ""  # reply FIFO of the start that waits for it
         self._deadline: float | None = None
@@ -127,6 +77,9 @@ class DomainKeeper(Keeper):
 
     # building
 
+    def _inherited(self) -> tuple[int, ...]:
+        return (self._plan.disk.descriptor,) if self._plan.disk else ()
+
     def _join_surroundings(self) -> None:
         """The keeper lives in the container's network namespace: what an engine makes in that of
         the container's pid is the domain's."""
@@ -143,7 +96,7 @@ class DomainKeeper(Keeper):
         host, record, plan = self._host, self._record, self._plan
         os.umask(0)
         host.raise_file_limit()  # the guest's kernel keeps a file open for each name it knows
-        lock = host.open(f"{record.directory}/{LOCK}", os.O_RDWR | os.O_CREAT)
+        lock = host.open(f"{record.directory}/{life.LOCK}", os.O_RDWR | os.O_CREAT)
         fcntl.flock(lock, fcntl.LOCK_EX)
         if self._job.console_socket:
             self._raw_terminal()
@@ -153,37 +106,13 @@ class DomainKeeper(Keeper):
             from . import devices
 
             devices.offer(host, record.directory, plan)
-        for key, data in plan.files.items():
-            file = f"{record.directory}/{key}"
-            host.put(file, data)
-            plan.settings[key] = host.path(file)
-        plan.files = {}
-        path = f"{record.directory}/{CONFIGURATION}"
-        host.put(path, xen.configuration(plan.settings).encode())
+        configuration = building.configure(host, record.directory, plan)
+        # Before the domain is there, so that its end cannot be missed.
+        self._store.watch_changes("@releaseDomain", "released")
         host.checkpoint("keeper:configured")
-        # With hetoci's kernel the agent waits for start; an image's own must not run before it.
-        paused = ["-p"] if plan.items is None else []
-        # xl keeps the lock as well: if we are killed, the domain it goes on making is met by
-        # whoever waits for the lock.
-        self._build(["create", "-q", "-e", *paused, host.path(path)], lock)
-        host.checkpoint("keeper:built")
-        self._domain = xen.find(self._store, plan.name)
-        if not self._domain:
-            raise XenError(f"domain {plan.name} ended while it was built", device=plan.name)
+        self._domain = building.build(host, self._store, configuration, plan, lock)
         self._connect()
         host.checkpoint("keeper:connected")
-
-    def _build(self, words: Sequence[str], lock: int) -> None:
-        try:
-            xen.xl(self._host, words, inherit=(lock,))
-        except XenError as error:
-            if "memory" not in error.message:
-                raise
-            raise XenError(
-                f"Xen has no {self._plan.settings['memory']} MiB for domain {self._plan.name}"
-                f" ({error.message})",
-                hint="`xl info` says what is free; a lower memory limit needs less",
-            ) from None
 
     def _raw_terminal(self) -> None:
         """The line discipline is the guest's."""
@@ -195,8 +124,12 @@ class DomainKeeper(Keeper):
 
     def _connect(self) -> None:
         plan = self._plan
-        self._serial = Serial(self._host, self._store, self._domain, self._poll)
-        self._store.watch("@releaseDomain", "released")
+        self._serial = Serial(self._host, self._store, self._domain, self._poll, plan.serial)
+        if plan.disk:
+            from . import disks
+
+            disks.attach(self._host, self._store, self._domain, plan.name, plan.disk)
+            plan.disk.close()
         if plan.items is None:
             self._poll.register(self._store.descriptor, select.POLLIN)
             return
@@ -317,7 +250,8 @@ class DomainKeeper(Keeper):
             if self._serial is not None:
                 self._serial.settle()
             return writers
-        for session in (self._session, *(e.session for e in self._execs.values())):
+        others = self._execs.sessions() if self._execs else ()
+        for session in (self._session, *others):
             if session.settle(self._link):
                 writers += session.wait_writable(self._poll)
         return writers
@@ -328,11 +262,8 @@ class DomainKeeper(Keeper):
         link = self._link
         if descriptor == 0 and link is not None:
             self._session.take_input(link)
-        for executed in list(self._execs.values()):
-            if descriptor == executed.session.descriptors[0] and link is not None:
-                executed.session.take_input(link)
-            elif descriptor == executed.process:
-                self._drop(executed)
+        if self._execs and link is not None:
+            self._execs.event(descriptor, link)
 
     def _look_at_domain(self) -> None:
         released = False
@@ -408,7 +339,8 @@ class DomainKeeper(Keeper):
 
     def _handle(self, frame: Frame) -> None:
         if frame.session:
-            self._handle_exec(frame)
+            if self._execs:
+                self._execs.handle(frame)
         elif frame.kind == wire.HELLO:
             if frame.number() != wire.VERSION:
                 raise XenError(f"the agent speaks version {frame.number()}, not {wire.VERSION}")
@@ -424,7 +356,7 @@ class DomainKeeper(Keeper):
             self._running()
             self._copy_size()
         elif frame.kind == wire.FAILED:
-            raise Ended(127, _text(frame))
+            raise Ended(127, frame.text())
         elif frame.kind == wire.DATA:
             self._session.output(frame.stream, frame.body)
         elif frame.kind == wire.CREDIT:
@@ -455,44 +387,12 @@ class DomainKeeper(Keeper):
         if link is None or not self._started:
             self._answer(reply, f"container {self._record.id} is not running")
             return
+        if self._execs is None:
+            self._execs = execs.Execs(self._host, self._record.directory, self._poll)
         try:
-            executed = execs.adopt(
-                self._host, self._record.directory, self._execs, pid, reply, self._poll
-            )
+            self._execs.adopt(pid, reply, link)
         except HetociError as error:
             self._answer(reply, str(error))
-            return
-        link.send(wire.RUN, executed.session.number, 0, executed.items)
-
-    def _handle_exec(self, frame: Frame) -> None:
-        executed = self._execs.get(frame.session)
-        if executed is None:
-            return
-        session = executed.session
-        if frame.kind == wire.STARTED:
-            session.begin()
-            executed.say(f"ok {session.number}")
-        elif frame.kind == wire.DATA:
-            session.output(frame.stream, frame.body)
-        elif frame.kind == wire.CREDIT:
-            session.input_taken(frame.number())
-        elif frame.kind in (wire.EXITED, wire.FAILED):
-            session.end()
-            executed.say(f"exited {frame.number()}" if frame.kind == wire.EXITED else _text(frame))
-            self._forget_exec(executed)
-
-    def _drop(self, executed: Executed) -> None:
-        """The process that stands for an exec was killed: so is the program."""
-        self._send_signal(executed.session.number, signal.SIGKILL)
-        self._poll.unregister(executed.process)
-
-    def _forget_exec(self, executed: Executed) -> None:
-        del self._execs[executed.session.number]
-        try:
-            self._poll.unregister(executed.process)
-        except KeyError:  # it was dropped
-            pass
-        executed.close()
 
     # the end
 
@@ -500,30 +400,14 @@ class DomainKeeper(Keeper):
         if self._guest is not None:
             self._guest.close()
             self._guest = None
-        destroy(self._host, self._plan.name, self._plan.held)
+        life.destroy(self._host, self._plan.name, self._plan.held)
 
     def _stop(self) -> None:
-        for executed in list(self._execs.values()):
-            executed.say("the container has ended")
+        if self._execs:
+            self._execs.over()
 
     def _complain(self, words: str) -> None:
         self._session.complain(words)
 
     def _end_streams(self) -> None:
         self._session.end()
-
-
-def destroy(host: Host, name: str, held: Sequence[dict[str, Any]]) -> None:
-    """End domain `name`, then empty its slots `held`, whose claims are ours. Raises HetociError,
-    and empties none while the domain may be there."""
-    xen.destroy(host, name)
-    if held:
-        from .. import accelerate
-
-        failures = accelerate.clear(host, held)
-        if failures:
-            raise TeardownError(failures)
-
-
-def _text(frame: Frame) -> str:
-    return frame.body.decode("utf-8", "replace")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Whether a container's domain may still be there once its keeper is not."""
+"""Whether a container's domain may still be there once its keeper is not, and its end."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ import time
 
 from .. import state
 from ..backends import xen
-from ..errors import XenError
+from ..errors import TeardownError, XenError
 from .store import Store
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
     from ..host import Host
 
 #: File beside the record, locked by the keeper and by the `xl create` that it runs.
@@ -62,3 +65,15 @@ def left(host: Host, root: str, container: str) -> bool:
         return bool(xen.find(store, xen.domain_name(root, container)))
     finally:
         store.close()
+
+
+def destroy(host: Host, name: str, held: Sequence[dict[str, Any]]) -> None:
+    """End domain `name`, then empty its slots `held`, whose claims are ours. Raises HetociError,
+    and empties none while the domain may be there."""
+    xen.destroy(host, name)
+    if held:
+        from .. import accelerate
+
+        failures = accelerate.clear(host, held)
+        if failures:
+            raise TeardownError(failures)

@@ -11,7 +11,7 @@ from ..backends import xen
 from ..errors import BundleError
 from ..host import explain
 from . import program
-from .keeper import Plan
+from .plan import Plan
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ..config import Config
     from ..host import Host
     from ..workloads import DomainWorkload
+    from .disks import Disk
 
 #: The domain's kernel says nothing but what it dies of, and dies at once.
 _CMDLINE = "console=hvc0 quiet panic=1"
@@ -64,6 +65,7 @@ def make(host: Host, bundle: Bundle, settings: Config, workload: DomainWorkload,
     _hardware(host, settings, workload, plan)
     if workload.accelerators and not own:
         _expect_devices(bundle, workload, plan)
+    plan.disk = _disk(host, bundle, settings, workload)  # last: it is a file that is open
     return plan
 
 
@@ -120,8 +122,11 @@ def _refuse_what_is_not_there(bundle: Bundle, workload: DomainWorkload) -> None:
                 " which are in the domain's own kernel",
                 hint="prestart, createRuntime, poststart and poststop hooks run",
             )
-    if workload.vm and workload.vm.disk:
-        raise BundleError("vm.image in config.json: domains have no disks yet")
+    if workload.console != "pv" and not _has_own_kernel(workload):
+        raise BundleError(
+            f"io.hetoci.domain.console={workload.console} needs a kernel of the image's own:"
+            " with hetoci's the program has no console"
+        )
 
 
 def _has_own_kernel(workload: DomainWorkload) -> bool:
@@ -207,6 +212,9 @@ def _own_kernel(
         )
     if workload.cmdline:
         plan.settings["cmdline"] = workload.cmdline
+    if workload.console == "vuart":
+        plan.settings["vuart"] = "sbsa_uart"
+        plan.serial = workload.console
     xen.configuration(plan.settings)  # what xl cannot be told is refused before anything changes
 
 
@@ -232,15 +240,51 @@ def _read(
     try:
         data = bundles.read_inside(host, bundle.rootfs or "", path, limit)
     except FileNotFoundError:
-        raise BundleError(
-            f"{path} does not exist in the image",
-            hint=f"set io.hetoci.domain.{key} to a path in the image",
-        ) from None
+        raise _missing(path, key) from None
     if workload.digests:
-        actual = digest.name(data)
-        if actual not in workload.digests:
-            raise BundleError(
-                f"{path} has the digest {actual}, which is none of the metadata's"
-                f" ({', '.join(workload.digests)})"
-            )
+        _compare(path, digest.name(data), workload)
     return data
+
+
+def _missing(path: str, key: str) -> BundleError:
+    return BundleError(
+        f"{path} does not exist in the image",
+        hint=f"set io.hetoci.domain.{key} to a path in the image",
+    )
+
+
+def _compare(path: str, actual: str, workload: DomainWorkload) -> None:
+    if actual not in workload.digests:
+        raise BundleError(
+            f"{path} has the digest {actual}, which is none of the metadata's"
+            f" ({', '.join(workload.digests)})"
+        )
+
+
+def _disk(host: Host, bundle: Bundle, settings: Config, workload: DomainWorkload) -> Disk | None:
+    """The first block device of an image's own kernel. What was held to a digest stays as it is."""
+    vm, limit = workload.vm, settings.disk_max_size
+    read_only = bundle.section("root", "readonly") is True
+    if not (workload.disk or (vm and vm.disk)):
+        return None
+    from . import disks
+
+    if vm and vm.disk:
+        return disks.of_host(host, vm.disk, limit, read_only=read_only)
+    try:
+        descriptor = bundles.open_inside(host, bundle.rootfs or "", workload.disk)
+    except FileNotFoundError:
+        raise _missing(workload.disk, "disk") from None
+    disk = disks.Disk(
+        descriptor,
+        f"{workload.disk} in the image",
+        read_only=read_only or bool(workload.digests),
+    )
+    disks.check(disk, limit)
+    if workload.digests:
+        try:
+            _compare(workload.disk, digest.of_file(descriptor), workload)
+        except BundleError:
+            disk.close()
+            raise
+    return disk

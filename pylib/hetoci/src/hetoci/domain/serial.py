@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""A domain's console: the pseudo-terminal that xenconsoled makes for it."""
+"""A domain's console: the pseudo-terminal that xenconsoled makes for it, of Xen's own console or of
+an emulated UART (SBSA, the registers of a PL011 that such drivers use)."""
 
 from __future__ import annotations
 
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from .sessions import Session
     from .store import Store
 
+#: Kind -> its node below the domain's.
+_PLACES = {"pv": "console", "vuart": "vuart/0"}
+
 _TAIL = 4096
 _LAST_LINES = 4
 
@@ -26,10 +30,12 @@ class Serial:
     """The console of domain number `domain`. It is the container's output and input, or kept for
     what a kernel that fails said last."""
 
-    def __init__(self, host: Host, store: Store, domain: int, poller: select.poll) -> None:
+    def __init__(
+        self, host: Host, store: Store, domain: int, poller: select.poll, kind: str = "pv"
+    ) -> None:
         """Raises XenError if there is no console."""
         deadline = time.monotonic() + _PATIENCE
-        while not (path := store.read(f"/local/domain/{domain}/console/tty")):
+        while not (path := store.read(f"/local/domain/{domain}/{_PLACES[kind]}/tty")):
             if time.monotonic() > deadline:
                 raise XenError(
                     f"domain {domain} has no console", hint="xenconsoled has to run in dom0"

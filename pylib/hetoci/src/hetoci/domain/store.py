@@ -110,6 +110,15 @@ class Store:
         """From now on changes of `path` and below are events with `token`; the first is at once."""
         self._ask(_WATCH, f"{path}\0{token}\0".encode())
 
+    def watch_changes(self, path: str, token: str) -> None:
+        """As `watch`, without the first event, which says nothing."""
+        self.watch(path, token)
+        while (path, token) not in self._events:
+            kind, body = self._message()
+            if kind == _EVENT:
+                self._note(body)
+        self._events.remove((path, token))
+
     @property
     def pending(self) -> bool:
         """True if `events` has some although the descriptor is not readable: they came while

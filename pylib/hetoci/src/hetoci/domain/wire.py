@@ -43,6 +43,10 @@ class Frame:
             raise XenError("the agent sent a number that is none")
         return int.from_bytes(self.body, "little")
 
+    def text(self) -> str:
+        """The body as the sentence that it is."""
+        return self.body.decode("utf-8", "replace")
+
 
 class Link:
     """The agent, at the other end of `ring`."""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ..claims import Claim
     from ..cmdline import CommandLine
     from ..config import Config
-    from ..domain.keeper import Plan
+    from ..domain.plan import Plan
     from ..host import Host
     from ..state import Record
     from ..workloads import DomainWorkload
@@ -41,6 +41,17 @@ def create(
     request = execute.Request(host, line, container, bundle)
     name = xen.domain_name(line.root, container)
     plan = planning.make(host, bundle, settings, workload, name)
+    try:
+        return _create(request, settings, workload, plan)
+    finally:
+        if plan.disk:
+            plan.disk.close()
+
+
+def _create(
+    request: execute.Request, settings: Config, workload: DomainWorkload, plan: Plan
+) -> Record:
+    host, line, bundle, container = request.host, request.line, request.bundle, request.container
     made: list[Record] = []
 
     def note(held: list[dict[str, Any]]) -> None:
@@ -73,7 +84,7 @@ def create(
 def _undo(host: Host, record: Record, plan: Plan) -> None:
     """Give back what a keeper that was killed on its way has left."""
     life.await_built(host, record.directory, plan.name)
-    keeper.destroy(host, plan.name, plan.held)
+    life.destroy(host, plan.name, plan.held)
 
 
 def _facts(workload: DomainWorkload, plan: Plan) -> dict[str, Any]:
@@ -178,6 +189,10 @@ def plan_of(
         "vcpus": plan.settings["vcpus"],
         **{k: plan.settings[k] for k in ("iomem", "irqs", "dtdev") if k in plan.settings},
     }
+    if plan.disk:
+        build["disk"] = (workload.vm.disk if workload.vm else "") or workload.disk
+        build["writable"] = not plan.disk.read_only
+        plan.disk.close()
     if plan.hardware and plan.hardware.tree:
         place = plan.hardware.tree.child("passthrough")
         build["nodes"] = [f"/passthrough/{node.name}" for node in (place.children if place else ())]

@@ -634,10 +634,12 @@ def hardware(first: int, count: int, *irqs: int) -> DomainWorkload:
 
 def test_hardware_in_the_operators_list_is_assigned_and_claimed(tmp_path: Path) -> None:
     workload = hardware(0xFFFC2, 2, 92, 99)
-    settings = make(tmp_path, workload).settings
-    assert settings["iomem"] == ["0xfffc2,2@0x100"]
-    assert settings["irqs"] == [92, 99]
-    assert sorted(hardware_of.claims_of(Host(str(tmp_path)), workload)) == [
+    plan = make(tmp_path, workload)
+    assert plan.settings["iomem"] == ["0xfffc2,2@0x100"]
+    assert plan.settings["irqs"] == [92, 99]
+    assert workload.vm
+    assert plan.hardware
+    assert sorted(hardware_of.claims_of(Host(str(tmp_path)), workload.vm, plan.hardware)) == [
         "iomem.0xfffc2",
         "iomem.0xfffc3",
         "irq.92",

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ..config import Config
     from ..fabric import Fabric
     from ..host import Host
-    from ..workloads import AcceleratorRequest, DomainWorkload, VmConfig
+    from ..workloads import AcceleratorRequest, VmConfig
     from .plan import Plan
 
 #: The guest's interrupt controller in its tree (xen/include/public/arch-arm.h, GUEST_PHANDLE_GIC).
@@ -52,9 +52,10 @@ _LEFT_OUT = frozenset(
 
 class Hardware:
     """pages: of the board, and where the guest has them; irqs: as xl counts; dtdevs: for an IOMMU;
-    tree: partial device tree or None; nodes: by accelerator, as the guest has them."""
+    tree: partial device tree or None; nodes: by accelerator, as the guest has them; whole: further
+    pages that `vm` takes, the first ones of what it names parts of."""
 
-    __slots__ = ("dtdevs", "irqs", "nodes", "pages", "tree")
+    __slots__ = ("dtdevs", "irqs", "nodes", "pages", "tree", "whole")
 
     def __init__(self) -> None:
         self.pages: list[PageRange] = []
@@ -62,14 +63,15 @@ class Hardware:
         self.dtdevs: tuple[str, ...] = ()
         self.tree: fdt.Node | None = None
         self.nodes: dict[str, list[DesignNode]] = {}
+        self.whole: set[int] = set()
 
 
 # vm of config.json
 
 
 def of_vm(host: Host, settings: Config, vm: VmConfig | None) -> Hardware:
-    """What vm.hwConfig assigns, if the operator lists it. Raises PolicyDenied with every reason,
-    BundleError."""
+    """What vm.hwConfig assigns, if the operator lists it and it is nobody's. Raises PolicyDenied
+    with every reason, BundleError."""
     found = Hardware()
     if vm is None:
         return found
@@ -83,6 +85,13 @@ def of_vm(host: Host, settings: Config, vm: VmConfig | None) -> Hardware:
     for irq in vm.irqs:
         if not any(low <= irq <= high for low, high in settings.domain_irqs):
             reasons.append(f"interrupt {irq} is not in the operator's domain-irqs")
+    for node in vm.dtdevs:
+        if node not in settings.domain_dtdevs:
+            reasons.append(f"device {node} is not in the operator's domain-dtdevs")
+    if vm.iomems and not reasons:
+        from . import board
+
+        reasons, found.whole = board.look(host, vm.iomems)
     if reasons:
         raise PolicyDenied("hardware that the domain may not have", reasons)
     found.pages = list(vm.iomems)
@@ -105,14 +114,13 @@ def _tree(host: Host, path: str) -> fdt.Node:
     return tree
 
 
-def claims_of(host: Host, workload: DomainWorkload) -> list[str]:
-    """Keys of the claims on what `vm` assigns: one a page and interrupt, and the slots that the
-    pages are of."""
-    vm = workload.vm
-    if vm is None:
-        return []
+def claims_of(host: Host, vm: VmConfig, found: Hardware) -> list[str]:
+    """Keys of the claims on what `vm` assigns: one a page and interrupt, the slots that the pages
+    are of, and, where a slot is not there yet because its shell is not, the first page of its
+    windows, which whoever gets the slot has to claim."""
     pages = {page for p in vm.iomems for page in range(p.first, p.first + p.count)}
-    keys = [f"iomem.{page:#x}" for page in pages] + [f"irq.{irq}" for irq in set(vm.irqs)]
+    keys = [f"iomem.{page:#x}" for page in pages | found.whole]
+    keys += [f"irq.{irq}" for irq in set(vm.irqs)]
     for fabric in inventory.fabrics(host) if pages else ():
         ranges = [*(fabric.windows or ()), *fabric.memory]
         own = {page for r in ranges for page in range(r.first >> 12, -(-r.end >> 12))}

@@ -112,10 +112,10 @@ def _claim(
     """Claim what the domain gets of the board and call `note`; with accelerators also program
     them, all or nothing."""
     keys: list[str] = []
-    if workload.vm:
+    if workload.vm and plan.hardware:
         from ..domain import hardware
 
-        keys = hardware.claims_of(host, workload)
+        keys = hardware.claims_of(host, workload.vm, plan.hardware)
     if not workload.accelerators:
         claimed = claims.acquire_all(host, keys, me)
         try:

@@ -9,12 +9,11 @@ makers is recognised as abandoned.
 from __future__ import annotations
 
 import os
-import signal
 
 from . import cgroup, claims, hooks, keeper, report, state
-from .backends import remoteproc
 from .errors import BundleError, DeviceBusy, HetociError, UsageError
 from .model import Holder
+from .signals import signal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,6 +43,7 @@ def create(
     image: bytes,
 ) -> Record:
     """Create a firmware container: afterwards its keeper waits for start, or nothing is there."""
+    from .backends import remoteproc
     from .firmware_keeper import FirmwareKeeper
 
     request = Request(host, line, container, bundle)
@@ -177,6 +177,8 @@ def _console_socket(line: CommandLine, bundle: Bundle) -> str | None:
 
 
 def _facts(host: Host, plan: Plan, firmware: Firmware, core: Core) -> dict[str, Any]:
+    from .backends import remoteproc
+
     return {
         "kind": plan.workload.kind,
         "core": core.instance,

@@ -268,13 +268,13 @@ class Host:
 
     def set_process_name(self, name: str) -> None:
         """What ps(1) and top(1) show for this process; at most 15 characters (proc(5))."""
-        with open("/proc/self/comm", "w", encoding="ascii") as comm:
+        with open("/proc/self/comm", "w", encoding="utf-8") as comm:
             comm.write(name)
 
     def set_oom_score(self, score: int) -> None:
         """Set this process's oom_score_adj; what the kernel does not allow is left."""
         try:
-            with open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
+            with open("/proc/self/oom_score_adj", "w", encoding="utf-8") as file:
                 file.write(str(score))
         except OSError:
             return

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import os
 import select
-import signal
 import time
 
 from . import cgroup, console, state
 from .errors import HetociError
 from .model import Holder
+from .signals import signal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

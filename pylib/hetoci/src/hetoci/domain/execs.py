@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import os
 import select
-import signal
 
 from ..errors import HetociError, StateError
+from ..signals import signal
 from . import wire
 from .sessions import Session
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import fcntl
 import os
 import select
-import signal
 import time
 
 from .. import console, state
@@ -18,6 +17,7 @@ from ..backends import xen
 from ..errors import HetociError, XenError
 from ..keeper import FAULT, KILLED, Ended, Job, Keeper
 from ..model import DOMAIN
+from ..signals import signal
 from . import building, life, program, wire
 from .guest import Guest
 from .ninep import Server

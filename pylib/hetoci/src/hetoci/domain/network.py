@@ -289,23 +289,22 @@ def offer(store: Store, domain: int, number: int, device: Device, name: str, ip:
     back = f"{xen.VIFS}/{domain}/{number}"
     front = f"/local/domain/{domain}/device/vif/{number}"
     mac = device.mac.hex(":")
-    own = f"n{domain} r0"
-    readable = f"n0 r{domain}"
-    store.write(back, "", readable)
-    store.write(front, "", own)
+    # What is below a node has its permissions.
+    store.write(back, "", f"n0 r{domain}")
+    store.write(front, "", f"n{domain} r0")
     for key, value in (("backend", back), ("backend-id", "0"), ("handle", str(number)),
                        ("mac", mac), ("mtu", str(device.mtu)), ("state", "1")):  # fmt: skip
-        store.write(f"{front}/{key}", value, own)
+        store.write(f"{front}/{key}", value)
     for key, value in (("frontend", front), ("frontend-id", str(domain)), ("domain", name),
                        ("online", "1"), ("script", ""), ("handle", str(number)), ("mac", mac),
                        ("ip", ip), ("state", "1")):  # fmt: skip
-        store.write(f"{back}/{key}", value, readable)
+        store.write(f"{back}/{key}", value)
 
 
 def connect(store: Store, domain: int, number: int) -> None:
     """Let the back end go on: it waits for what `xl` has a script say."""
     back = f"{xen.VIFS}/{domain}/{number}"
-    store.write(f"{back}/hotplug-status", "connected", f"n0 r{domain}")
+    store.write(f"{back}/hotplug-status", "connected")
 
 
 class Network:

@@ -4,14 +4,11 @@
 from __future__ import annotations
 
 import os
-import signal
 
-from .. import cgroup, keeper, state
-from ..backends import xen
-from ..domain import life
-from ..domain.store import Store
+from .. import state
 from ..errors import BundleError, HetociError, StateError, TeardownError
 from ..host import explain
+from ..signals import signal
 from . import kept
 
 TYPE_CHECKING = False
@@ -106,6 +103,9 @@ def _tell(host: Host, record: Record, command: str) -> None:
 
 
 def _ask_to_shut_down(host: Host, record: Record, number: int) -> None:
+    from ..backends import xen
+    from ..domain.store import Store
+
     record.mark(state.SIGNAL, str(number))
     store = Store(host)
     try:
@@ -119,6 +119,9 @@ def _ask_to_shut_down(host: Host, record: Record, number: int) -> None:
 
 def _kill(host: Host, record: Record, number: int) -> None:
     """End the container. The domain goes first; the keeper sees it and ends with the code."""
+    from .. import keeper
+    from ..backends import xen
+
     pid, begin = record.data["keeper"] or (0, "")
     record.mark(state.SIGNAL, str(number))
     host.checkpoint("kill:marked")
@@ -145,6 +148,10 @@ def delete(host: Host, line: CommandLine) -> int:
 def give_back(host: Host, record: Record) -> list[str]:
     """Destroy what is left of the domain of a container whose keeper has ended, and empty its
     slots; what failed, in sentences. Safe to repeat."""
+    from .. import cgroup
+    from ..backends import xen
+    from ..domain import life
+
     failures = []
     try:
         life.await_built(host, record.directory, record.data["domain"])
@@ -181,6 +188,8 @@ def show_state(host: Host, line: CommandLine) -> int:
 
 def pause(host: Host, line: CommandLine) -> int:
     """`pause ID`: the hypervisor stops giving the domain time."""
+    from ..backends import xen
+
     record = _running(host, line)
     xen.xl(host, ["pause", record.data["domain"]])
     record.mark(PAUSED)
@@ -189,6 +198,8 @@ def pause(host: Host, line: CommandLine) -> int:
 
 def resume(host: Host, line: CommandLine) -> int:
     """`resume ID`."""
+    from ..backends import xen
+
     record = kept.record_of(host, line)
     if status(host, record) != PAUSED:
         raise StateError(f"container {record.id} is not paused")
@@ -208,6 +219,9 @@ def _running(host: Host, line: CommandLine) -> Record:
 def update(host: Host, line: CommandLine) -> int:
     """`update ID`: memory, down and up again to what the domain began with. Other resources are
     accepted without effect, because orchestrators set them of every container now and then."""
+    from ..backends import xen
+    from ..domain.store import Store
+
     record = kept.record_of(host, line)
     wanted = _wanted_memory(host, line)
     if wanted <= 0:
@@ -280,6 +294,8 @@ def execute_program(host: Host, line: CommandLine) -> int:
 def reap(host: Host, record: Record, *, orphaned: bool) -> str:
     """Give back what a container without keeper has; words about what was done, "" for nothing.
     Raises TeardownError."""
+    from ..domain import life
+
     if record.keeper or record.being_created:
         return ""
     forget = record.abandoned or orphaned

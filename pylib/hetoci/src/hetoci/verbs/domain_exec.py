@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import os
 import select
-import signal
 
 from .. import bundle as bundles
 from .. import console, fastjson, state
 from ..domain import program
 from ..errors import BundleError, HetociError, StateError, UsageError
 from ..host import explain
+from ..signals import signal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

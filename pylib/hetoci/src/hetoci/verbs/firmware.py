@@ -3,12 +3,11 @@
 
 from __future__ import annotations
 
-import signal
-
 from .. import bundle as bundles
 from .. import cdi, cgroup, digest, execute, inventory, keeper, metadata, plan, state
 from ..backends import remoteproc
 from ..errors import BundleError, HetociError, StateError
+from ..signals import signal
 from . import kept
 from .create import container_id
 

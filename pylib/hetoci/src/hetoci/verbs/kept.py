@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import os
 import select
-import signal
 import sys
 
 from .. import hooks, report, state
 from ..errors import HetociError, StateError, TeardownError, UsageError
+from ..signals import signal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ def parse_signal(text: str) -> int:
         return int(name)
     if base in ("RTMIN", "RTMAX") or not offset:
         found = getattr(signal, f"SIG{base}", None)
-        if isinstance(found, signal.Signals) and (offset.isdecimal() or not offset):
+        if isinstance(found, int) and base[:1] != "_" and (offset.isdecimal() or not offset):
             number = int(found) + int(offset or 0)
             if number <= _MAX_SIGNAL:
                 return number

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 
-from .. import state
+from .. import fastjson, state
 from ..errors import BundleError, HetociError, StateError, TeardownError
 from ..host import explain
 from ..signals import signal
@@ -178,11 +178,10 @@ def give_back(host: Host, record: Record) -> list[str]:
 
 def show_state(host: Host, line: CommandLine) -> int:
     """`state ID`: the state object on stdout."""
-    from json import dumps
     from sys import stdout
 
     record = kept.record_of(host, line)
-    stdout.write(dumps(record.state(status(host, record)), indent=2) + "\n")
+    stdout.write(fastjson.dumps(record.state(status(host, record))) + "\n")
     return 0
 
 

@@ -7,7 +7,7 @@ import os
 import select
 import sys
 
-from .. import hooks, report, state
+from .. import fastjson, hooks, report, state
 from ..errors import HetociError, StateError, TeardownError, UsageError
 from ..signals import signal
 
@@ -114,9 +114,7 @@ def run_created(
 
 def show_state(host: Host, line: CommandLine) -> int:
     """`state ID`: the state object on stdout."""
-    from json import dumps
-
-    sys.stdout.write(dumps(record_of(host, line).state(), indent=2) + "\n")
+    sys.stdout.write(fastjson.dumps(record_of(host, line).state()) + "\n")
     return 0
 
 

@@ -44,8 +44,8 @@ class Verdict(NamedTuple):
     seconds: float
 
 
-PLACE = 'TMPDIR = "${TOPDIR}/tmp"\nTCLIBCAPPEND = ""\n'
-"""The same place for what is packaged on both series."""
+PLACE = {"scarthgap": 'TCLIBCAPPEND = ""\n'}
+"""What puts packages into the same folder, tmp/, on every series; wrynose does so by itself."""
 
 
 class Trial(NamedTuple):
@@ -145,7 +145,7 @@ def package(trial: Trial) -> Iterator[Verdict]:
     stand_ins.make(stand_in, trial.series)
     kernel = stand_ins.kernel(trial.kernel, build) if trial.kernel else None
     names = layer_check.files(trial.series, "hetoci-vboard", ("amp", "fpga", "xen"))
-    local_conf = stand_ins.local_conf(stand_in, kernel) + PLACE
+    local_conf = stand_ins.local_conf(stand_in, kernel) + PLACE.get(trial.series, "")
     trial.checkout.prepare(layer_check.dump(names), build, local_conf, [stand_in])
     for recipe in stand_ins.packaged():
         reason = ""

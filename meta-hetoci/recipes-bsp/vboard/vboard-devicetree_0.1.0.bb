@@ -16,7 +16,12 @@ PACKAGE_ARCH = "${MACHINE_ARCH}"
 INHIBIT_DEFAULT_DEPS = "1"
 B = "${WORKDIR}/build"
 
-VBOARD_BOOTARGS ?= "console=ttyAMA0 earlycon root=/dev/vda rw ip=10.0.2.15::10.0.2.2:255.255.255.0:vboard:eth0:off uio_pdrv_genirq.of_id=generic-uio"
+VBOARD_ROOTARGS ?= "root=/dev/vda rw ip=10.0.2.15::10.0.2.2:255.255.255.0:vboard:eth0:off uio_pdrv_genirq.of_id=generic-uio"
+VBOARD_BOOTARGS ?= "console=ttyAMA0 earlycon ${VBOARD_ROOTARGS}"
+VBOARD_DOM0_BOOTARGS ?= "console=hvc0 ${VBOARD_ROOTARGS}"
+VBOARD_XEN_BOOTARGS ?= "console=dtuart dtuart=/uart@ff000000 dom0_mem=1G dom0_max_vcpus=1 bootscrub=0"
+# Room for dom0's kernel: its file's size is not known here, and what lies behind it does no harm.
+VBOARD_DOM0_KERNEL_BYTES ?= "0x04000000"
 
 # vboard_dtc SOURCE TARGET [-DNAME=VALUE...]
 vboard_dtc() {
@@ -33,6 +38,9 @@ do_compile() {
     qemu-system-aarch64 -M xlnx-versal-virt,dumpdtb=qemu.dtb -m 2G -display none -kernel /dev/null
     dtc -q -I dtb -O dts -o qemu.dts qemu.dtb
     vboard_dtc vboard-linux.dts vboard-linux.dtb '-DVB_BOOTARGS="${VBOARD_BOOTARGS}"'
+    vboard_dtc vboard-xen.dts vboard-xen.dtb '-DVB_BOOTARGS="${VBOARD_DOM0_BOOTARGS}"' \
+        '-DVB_XEN_BOOTARGS="${VBOARD_XEN_BOOTARGS}"' \
+        -DVB_DOM0_KERNEL_BYTES=${VBOARD_DOM0_KERNEL_BYTES}
     vboard_dtc pl-shell.dtso pl-shell.dtbo
 }
 
@@ -43,6 +51,7 @@ do_install() {
 
 do_deploy() {
     install -D -m 0644 ${B}/vboard-linux.dtb ${DEPLOYDIR}/vboard-linux.dtb
+    install -D -m 0644 ${B}/vboard-xen.dtb ${DEPLOYDIR}/vboard-xen.dtb
 }
 addtask deploy after do_compile before do_build
 

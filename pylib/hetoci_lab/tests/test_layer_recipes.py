@@ -219,6 +219,8 @@ def test_engines_bring_their_packages() -> None:
 COMPILED = {
     "fw-crash": ["crash.elf", "labels.json"],
     "fw-echo": ["echo.elf", "labels.json"],
+    "hetoci-guest": ["ramdisk"],
+    "hetoci-lab-scenarios": ["hetoci-lab-0.1.0.tar.gz"],
     "rtos-jitter": ["rtos.bin", "labels.json"],
     "vboard-el3": ["el3.elf"],
     "pl-sha256": ["sha256", "labels.json", *(f"accelerator/sha256-slot{n}.dtbo" for n in range(4))],
@@ -232,7 +234,7 @@ def run_task(pn: str, task: str, work: Path) -> dict[str, str]:
     """Run a recipe's task in `work`, on what its SRC_URI names; return the recipe."""
     [file] = layer_check.recipes(f"{pn}_*.bb")
     settings = {**BOARD, "TARGET_PREFIX": "aarch64-linux-gnu-", "CC": "aarch64-linux-gnu-gcc"}
-    settings["LDFLAGS"] = ""
+    settings |= {"LDFLAGS": "", "SOURCE_DATE_EPOCH": "1"}
     settings |= {"WORKDIR": str(work), "D": str(work / "image")}
     recipe = layer_check.parse(settings, [file])[pn]
     for name in names(recipe):
@@ -251,6 +253,24 @@ def test_the_sources_named_are_enough_to_compile(tmp_path: Path, pn: str) -> Non
     """The recipe's own do_compile, with Debian's compilers and nothing but its SRC_URI."""
     build = Path(run_task(pn, "do_compile", tmp_path)["B"])
     assert [name for name in COMPILED[pn] if not (build / name).is_file()] == []
+
+
+def test_the_exported_scenarios_run_without_the_repository(tmp_path: Path) -> None:
+    build = Path(run_task("hetoci-lab-scenarios", "do_compile", tmp_path)["B"])
+    [archive] = build.glob("*.tar.gz")
+    subprocess.run(["tar", "-C", tmp_path, "-xzf", archive], check=True)
+    [tree] = tmp_path.glob("hetoci-lab-*")
+    done = subprocess.run(
+        [sys.executable, "-m", "hetoci_lab.cli", "run", "smoke", "--env", "kria", "--dry-run"],
+        cwd=tmp_path,
+        env={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path),
+             "PYTHONPATH": f"{tree}/pylib/hetoci_lab/src:{tree}/pylib/hetoci/src"},
+        capture_output=True,
+        text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert f"{tree}/labtests" in done.stdout
+    assert f"{tree}/labtests/env/kria.yaml" in done.stdout
 
 
 @pytest.mark.parametrize(("pn", "packages"), [("python3-hetoci", 1), ("hetoci-conf", 5)])
@@ -284,9 +304,19 @@ def test_runqemu_gets_the_board_of_the_quick_build(recipes: Recipes) -> None:
     assert machine["QB_MEM"] == f"-m {devicetree.MEMORY}"
 
 
+def test_runqemu_starts_the_image_with_xen_under_xen(recipes: Recipes) -> None:
+    loaders = recipes["hetoci-image-xen"]["QB_OPT_APPEND"].split()[1::2][2:]
+    place = "loader,file=@DEPLOY_DIR_IMAGE@"
+    assert loaders == [
+        f"{place}/xen-hetoci-vboard,addr={memmap.value('VB_KERNEL_BASE'):#x},force-raw=on",
+        f"{place}/vboard-xen.dtb,addr={memmap.value('VB_DTB_BASE'):#x},force-raw=on",
+        f"{place}/Image,addr={memmap.value('VB_DOM0_KERNEL_BASE'):#x},force-raw=on",
+    ]
+
+
 def test_what_runqemu_loads_is_deployed(recipes: Recipes) -> None:
     deployed = "".join(recipe.get("do_deploy", "") for recipe in recipes.values())
-    for name in ("vboard-el3.elf", "vboard-linux.dtb"):
+    for name in ("vboard-el3.elf", "vboard-linux.dtb", "vboard-xen.dtb"):
         assert f"${{DEPLOYDIR}}/{name}" in deployed
     wanted = recipes["vboard-el3"]["EXTRA_IMAGEDEPENDS"].split()
     assert set(wanted) == {"vboard-el3", "vboard-devicetree"}

@@ -55,6 +55,7 @@ class Trial(NamedTuple):
     checkout: bitbake.Checkout
     work: Path
     kernel: Path | None
+    source: Path | None = None
 
     def log(self, name: str) -> Path:
         """Return the file that keeps what bitbake prints for `name`."""
@@ -145,12 +146,14 @@ def package(trial: Trial) -> Iterator[Verdict]:
     stand_ins.make(stand_in, trial.series)
     kernel = stand_ins.kernel(trial.kernel, build) if trial.kernel else None
     names = layer_check.files(trial.series, "hetoci-vboard", ("amp", "fpga", "xen"))
-    local_conf = stand_ins.local_conf(stand_in, kernel) + PLACE.get(trial.series, "")
+    local_conf = stand_ins.local_conf(stand_in, kernel, trial.source) + PLACE.get(trial.series, "")
     trial.checkout.prepare(layer_check.dump(names), build, local_conf, [stand_in])
     for recipe in stand_ins.packaged():
         reason = ""
         if recipe == "of-overlay-configfs" and kernel is None:
             reason = "no kernel to build a module for: name one with --kernel"
+        elif recipe == "hetoci-guest-kernel" and trial.source is None:
+            reason = "no sources of a kernel: name some with --kernel-source"
         elif recipe in ABSENT:
             reason = f"no file of kas/ has its layer, {ABSENT[recipe]}"
         if reason:
@@ -166,7 +169,15 @@ def package(trial: Trial) -> Iterator[Verdict]:
 
 def written(deploy: Path, recipe: str) -> str:
     """Say how many packages of each format a recipe made, and what its .debs take installed."""
-    names = {kind: list(deploy.glob(f"{kind}/*/{recipe}[-_]*.{kind}")) for kind in FORMATS}
+    longer = tuple(name for name in stand_ins.packaged() if name.startswith(f"{recipe}-"))
+    names = {
+        kind: [
+            file
+            for file in deploy.glob(f"{kind}/*/{recipe}[-_]*.{kind}")
+            if not file.name.startswith(longer)
+        ]
+        for kind in FORMATS
+    }
     if recipe.startswith("of-overlay"):  # module packages are named after the kernel
         for kind, found in names.items():
             found += deploy.glob(f"{kind}/*/kernel-module-{recipe}[-_]*.{kind}")
@@ -227,6 +238,8 @@ def run(trial: Trial, machines: tuple[str, ...], checks: tuple[str, ...]) -> Ite
 @click.option("--user", help="Run bitbake as this user; root must name one.")
 @click.option("--kernel", type=click.Path(path_type=Path, exists=True),
               help="A kernel of the quick build, to package the module for.")  # fmt: skip
+@click.option("--kernel-source", "source", type=click.Path(path_type=Path, exists=True),
+              help="A kernel's whole sources, to package that of domains from.")  # fmt: skip
 @click.option("--machine", "machines", multiple=True, type=click.Choice(layer_check.MACHINES))
 @click.option("--check", "checks", multiple=True, type=click.Choice(CHECKS))
 @click.option("--out", type=click.Path(path_type=Path), help="Also write the table to this file.")
@@ -235,6 +248,7 @@ def main(
     work: Path,
     user: str | None,
     kernel: Path | None,
+    source: Path | None,
     machines: tuple[str, ...],
     checks: tuple[str, ...],
     out: Path | None,
@@ -250,7 +264,7 @@ def main(
             raise LabError(f"--layers {word}: write SERIES=DIR with one of {layer_check.SERIES}.")
         checkout = bitbake.Checkout(Path(folder).resolve(), user)
         commits[series] = checkout.commits()
-        trial = Trial(series, checkout, work.resolve(), kernel)
+        trial = Trial(series, checkout, work.resolve(), kernel, source)
         for verdict in run(trial, machines or layer_check.MACHINES, checks or CHECKS):
             verdicts.append(verdict)
             click.echo(" ".join([f"{verdict.outcome:8}", *verdict[:4], verdict.detail[:200]]))

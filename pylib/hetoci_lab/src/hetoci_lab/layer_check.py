@@ -110,6 +110,7 @@ UPSTREAM_CLASSES = (
     "features_check",
     "image",
     "image-oci",
+    "kernel-arch",
     "module",
     "packagegroup",
     "systemd",

@@ -39,9 +39,7 @@ def build(folder: Path, artefacts: Mapping[str, Path], log: Path) -> None:
     (root / IMAGES).mkdir(parents=True)
     for file in sorted(artefacts["images"].glob("*.oci.tar")):
         shutil.copy(file, root / IMAGES)
-    (root / GUEST).mkdir()
-    for name in ("kernel", "ramdisk"):
-        shutil.copy(artefacts["guest"] / name, root / GUEST)
+    _guest(root, artefacts["guest"], log)
     _ssh(root, artefacts["keys"])
     _enable(root)
     archive = folder / "parts.tar"
@@ -60,6 +58,16 @@ def _runtime(root: Path, log: Path) -> None:
         return
     install: list[str | Path] = ["make", "-C", paths.tree() / "pylib/hetoci", "install"]
     run.logged([*install, f"DESTDIR={root}", "PREFIX=/usr"], log)
+
+
+def _guest(root: Path, own: Path, log: Path) -> None:
+    """What domains boot: the quick build's, or what bitbake packaged of it."""
+    (root / GUEST).mkdir()
+    for name in ("kernel", "ramdisk"):
+        shutil.copy(own / name, root / GUEST)
+    place = packaged.folder()
+    if place:
+        packaged.guest(place, root, log)
 
 
 def _settings(root: Path) -> None:

@@ -33,8 +33,11 @@ BINUTILS = (
 )
 R5 = "arm-none-eabi-"
 HOST_TOOLS = (
+    "bc",
+    "bison",
     "dpkg",
     "dpkg-deb",
+    "flex",
     "rpm",
     "rpmbuild",
     "pseudo",
@@ -45,8 +48,8 @@ HOST_TOOLS = (
 )
 """Programs that our recipes' tasks get from natives of oe-core; here they are Debian's."""
 PACKAGES = (
-    "chrpath cpio device-tree-compiler diffstat gawk gcc-aarch64-linux-gnu gcc-arm-none-eabi "
-    "locales pseudo qemu-system-arm rpm zstd"
+    "bc bison chrpath cpio device-tree-compiler diffstat flex gawk gcc-aarch64-linux-gnu "
+    "gcc-arm-none-eabi locales pseudo qemu-system-arm rpm zstd"
 )
 
 OPKG_BUILD = """\
@@ -129,6 +132,10 @@ KERNEL_CONF = """\
 STAGING_KERNEL_DIR:forcevariable = "%(kernel)s/source"
 STAGING_KERNEL_BUILDDIR:forcevariable = "%(kernel)s/objects"
 """
+SOURCE_CONF = """\
+# A whole kernel's sources, for the domains' kernel.
+HETOCI_GUEST_SOURCE = "%s"
+"""
 
 
 def missing() -> list[str]:
@@ -193,8 +200,12 @@ def others() -> set[str]:
     return {name for name in wanted - ours if not name.startswith(prefixes)}
 
 
-def local_conf(folder: Path, kernel: Path | None) -> str:
-    """Return what local.conf needs besides; `kernel` has the source/ and objects/ of a kernel."""
+def local_conf(folder: Path, kernel: Path | None, source: Path | None) -> str:
+    """Return what local.conf needs besides.
+
+    `kernel` has the source/ and objects/ of a kernel, as modules need them; `source` is the whole
+    source of one.
+    """
     tools = [*HOST_TOOLS, *(TARGET + name for name in BINUTILS), "opkg-build", "dwarfsrcfiles"]
     tools += [R5 + name for name in ("ar", "gcc", "ld", "objcopy", "objdump", "nm", "size")]
     [library] = Path("/usr/lib").glob("*/pseudo/libpseudo.so")
@@ -208,7 +219,8 @@ def local_conf(folder: Path, kernel: Path | None) -> str:
         "tools": " ".join(tools),
         "pseudo": library.parent,
     }
-    return text + (KERNEL_CONF % {"kernel": kernel} if kernel else "")
+    text += KERNEL_CONF % {"kernel": kernel} if kernel else ""
+    return text + (SOURCE_CONF % source if source else "")
 
 
 def kernel(artefact: Path, folder: Path) -> Path:

@@ -6,14 +6,20 @@ SECTION = "containers"
 
 require hetoci.inc
 
-inherit bash-completion
+inherit bash-completion python3native
+
+# A root that is never written to cannot keep the byte code of first calls, so its image takes this.
+PACKAGE_BEFORE_PN = "${PN}-bytecode"
 
 do_install() {
-    oe_runmake ${HETOCI_INSTALL} DESTDIR=${D}
+    oe_runmake ${HETOCI_INSTALL} DESTDIR=${D} COMPILE_PYTHON='${PYTHON}'
     # The configuration is hetoci-conf's, which a product may replace.
     rm -r ${D}${sysconfdir} ${D}${prefix}/lib/systemd ${D}${prefix}/lib/tmpfiles.d ${D}${datadir}/doc
 }
 
+FILES:${PN}-bytecode = "${prefix}/lib/hetoci/hetoci/__pycache__/*.pyc \
+    ${prefix}/lib/hetoci/hetoci/*/__pycache__/*.pyc \
+"
 FILES:${PN} = "${bindir}/hetoci \
     ${bindir}/containerd-shim-hetoci-v1 \
     ${prefix}/lib/hetoci \
@@ -31,4 +37,5 @@ RDEPENDS:${PN} = "python3-compression \
     python3-mmap \
     python3-resource \
 "
+RDEPENDS:${PN}-bytecode = "${PN}"
 RRECOMMENDS:${PN} = "hetoci-conf"

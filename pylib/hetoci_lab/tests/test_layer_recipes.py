@@ -205,6 +205,14 @@ def test_kernels_are_left_alone_without_the_feature(tmp_path: Path, append: str)
     assert kernel(tmp_path, append, DISTRO_FEATURES="xen") == []
 
 
+def test_a_root_that_is_never_written_to_has_the_byte_code() -> None:
+    [file] = layer_check.recipes("hetoci-image-minimal.bb")
+    for features, wanted in (("read-only-rootfs", True), ("package-management", False)):
+        image = layer_check.parse({**BOARD, "IMAGE_FEATURES": features}, [file])
+        installed = image["hetoci-image-minimal"]["IMAGE_INSTALL"].split()
+        assert ("python3-hetoci-bytecode" in installed) == wanted
+
+
 def test_engines_bring_their_packages() -> None:
     given = {**BOARD, "HETOCI_ENGINES": "containerd podman"}
     [file] = layer_check.recipes("packagegroup-hetoci.bb")
@@ -234,7 +242,7 @@ def run_task(pn: str, task: str, work: Path) -> dict[str, str]:
     """Run a recipe's task in `work`, on what its SRC_URI names; return the recipe."""
     [file] = layer_check.recipes(f"{pn}_*.bb")
     settings = {**BOARD, "TARGET_PREFIX": "aarch64-linux-gnu-", "CC": "aarch64-linux-gnu-gcc"}
-    settings |= {"LDFLAGS": "", "SOURCE_DATE_EPOCH": "1"}
+    settings |= {"LDFLAGS": "", "SOURCE_DATE_EPOCH": "1", "PYTHON": sys.executable}
     settings |= {"WORKDIR": str(work), "D": str(work / "image")}
     recipe = layer_check.parse(settings, [file])[pn]
     for name in names(recipe):
@@ -273,7 +281,7 @@ def test_the_exported_scenarios_run_without_the_repository(tmp_path: Path) -> No
     assert f"{tree}/labtests/env/kria.yaml" in done.stdout
 
 
-@pytest.mark.parametrize(("pn", "packages"), [("python3-hetoci", 1), ("hetoci-conf", 5)])
+@pytest.mark.parametrize(("pn", "packages"), [("python3-hetoci", 2), ("hetoci-conf", 5)])
 def test_every_file_that_do_install_leaves_has_one_package(
     tmp_path: Path, pn: str, packages: int
 ) -> None:
@@ -284,7 +292,12 @@ def test_every_file_that_do_install_leaves_has_one_package(
     owners = [value for name, value in recipe.items() if name.startswith("FILES:")]
     assert len(owners) == packages
     owners += [OTHERS] if pn == "python3-hetoci" else []
-    assert {path for path in files if sum(covered(path, owner) for owner in owners) != 1} == set()
+    # bitbake gives a file to the first package that wants it, and this one comes first.
+    compiled = recipe.get(f"FILES:{pn}-bytecode", "")
+    files -= {path for path in files if covered(path, compiled)}
+    assert not any("__pycache__" in path for path in files)
+    wanted = [owner for owner in owners if owner != compiled]
+    assert {path for path in files if sum(covered(path, owner) for owner in wanted) != 1} == set()
     empty = [pattern for owner in owners[:packages] for pattern in owner.split()
              if not list(image.glob(pattern.lstrip("/")))]  # fmt: skip
     assert empty == []

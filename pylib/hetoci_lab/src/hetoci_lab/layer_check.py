@@ -113,6 +113,7 @@ UPSTREAM_CLASSES = (
     "kernel-arch",
     "module",
     "packagegroup",
+    "python3native",
     "systemd",
 )
 """Classes of other layers that our recipes inherit; empty here."""

@@ -27,6 +27,8 @@ OCI_IMAGES = tuple(f"hetoci-oci-{name}" for name in ("fw-echo", "fw-crash", "pl-
 PARSED = re.compile(r"Parsing of (\d+) \.bb files complete .* (\d+) errors")
 ABSENT = {"zephyr-jitter": "meta-zephyr-core"}
 """Recipes of ours for layers that no configuration here has."""
+OF_GUESTS = ("hetoci-guest", "hetoci-guest-kernel", "packagegroup-hetoci-xen")
+"""The domains' kernel, and what depends on it."""
 FORMATS = ("deb", "ipk", "rpm")
 ASIDE = re.compile(r"-(dbg|dev|doc)_")
 """Packages that no image has unless it asks for them; they do not count as installed."""
@@ -137,10 +139,14 @@ def check_layer(trial: Trial) -> Iterator[Verdict]:
     yield Verdict(trial.series, "", "check-layer", "core alone", outcome, detail, done.seconds)
 
 
-def package(trial: Trial) -> Iterator[Verdict]:
-    """Package each of our recipes to .deb, .ipk and .rpm, package QA included."""
+def package(trial: Trial, recipes: tuple[str, ...]) -> Iterator[Verdict]:
+    """Package our recipes to .deb, .ipk and .rpm, package QA included.
+
+    All of them, from nothing; or `recipes`, beside what an earlier run left.
+    """
     build = trial.work / f"{trial.series}-packages"
-    shutil.rmtree(build / "tmp", ignore_errors=True)
+    if not recipes:
+        shutil.rmtree(build / "tmp", ignore_errors=True)
     build.mkdir(parents=True, exist_ok=True)
     stand_in = build / "stand-ins"
     stand_ins.make(stand_in, trial.series)
@@ -148,11 +154,11 @@ def package(trial: Trial) -> Iterator[Verdict]:
     names = layer_check.files(trial.series, "hetoci-vboard", ("amp", "fpga", "xen"))
     local_conf = stand_ins.local_conf(stand_in, kernel, trial.source) + PLACE.get(trial.series, "")
     trial.checkout.prepare(layer_check.dump(names), build, local_conf, [stand_in])
-    for recipe in stand_ins.packaged():
+    for recipe in recipes or stand_ins.packaged():
         reason = ""
         if recipe == "of-overlay-configfs" and kernel is None:
             reason = "no kernel to build a module for: name one with --kernel"
-        elif recipe == "hetoci-guest-kernel" and trial.source is None:
+        elif recipe in OF_GUESTS and trial.source is None:
             reason = "no sources of a kernel: name some with --kernel-source"
         elif recipe in ABSENT:
             reason = f"no file of kas/ has its layer, {ABSENT[recipe]}"
@@ -216,10 +222,12 @@ def table(verdicts: list[Verdict], commits: dict[str, dict[str, str]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def run(trial: Trial, machines: tuple[str, ...], checks: tuple[str, ...]) -> Iterator[Verdict]:
+def run(
+    trial: Trial, machines: tuple[str, ...], checks: tuple[str, ...], recipes: tuple[str, ...]
+) -> Iterator[Verdict]:
     """Do the chosen checks of one series."""
     if "packages" in checks:
-        yield from package(trial)
+        yield from package(trial, recipes)
     if "check-layer" in checks:
         yield from check_layer(trial)
     for machine in machines:
@@ -242,6 +250,7 @@ def run(trial: Trial, machines: tuple[str, ...], checks: tuple[str, ...]) -> Ite
               help="A kernel's whole sources, to package that of domains from.")  # fmt: skip
 @click.option("--machine", "machines", multiple=True, type=click.Choice(layer_check.MACHINES))
 @click.option("--check", "checks", multiple=True, type=click.Choice(CHECKS))
+@click.option("--recipe", "recipes", multiple=True, help="Package only these.")
 @click.option("--out", type=click.Path(path_type=Path), help="Also write the table to this file.")
 def main(
     layers: tuple[str, ...],
@@ -251,9 +260,14 @@ def main(
     source: Path | None,
     machines: tuple[str, ...],
     checks: tuple[str, ...],
+    recipes: tuple[str, ...],
     out: Path | None,
 ) -> None:
     """Check the layer by the real bitbake."""
+    unknown = sorted(set(recipes) - set(stand_ins.packaged()))
+    if unknown:
+        have = ", ".join(stand_ins.packaged())
+        raise LabError(f"There is no recipe {unknown[0]} to package; there are: {have}.")
     verdicts: list[Verdict] = []
     commits: dict[str, dict[str, str]] = {}
     work.mkdir(parents=True, exist_ok=True)
@@ -265,7 +279,7 @@ def main(
         checkout = bitbake.Checkout(Path(folder).resolve(), user)
         commits[series] = checkout.commits()
         trial = Trial(series, checkout, work.resolve(), kernel, source)
-        for verdict in run(trial, machines or layer_check.MACHINES, checks or CHECKS):
+        for verdict in run(trial, machines or layer_check.MACHINES, checks or CHECKS, recipes):
             verdicts.append(verdict)
             click.echo(" ".join([f"{verdict.outcome:8}", *verdict[:4], verdict.detail[:200]]))
             if out:  # after each one: a long run that is stopped leaves what it found

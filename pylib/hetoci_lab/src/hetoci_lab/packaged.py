@@ -2,9 +2,8 @@
 """The quick build with what bitbake built in place of its own files.
 
 HETOCI_PACKAGES names bitbake's deploy folder (deb/ and images/). The runtime and its
-configuration, bitstreams, overlays, the domains' ramdisk and the EL3 firmware then come from
-there, and the domains' kernel if it is there; kernel, root file system, container images and keys
-stay the quick build's.
+configuration, bitstreams, overlays and the EL3 firmware then come from there, and what domains
+boot if it is there; kernel, root file system, container images and keys stay the quick build's.
 """
 
 import os
@@ -16,9 +15,8 @@ from hetoci_lab.errors import LabError
 
 RUNTIME = ("python3-hetoci", "python3-hetoci-doc", "python3-hetoci-bash-completion", "hetoci-conf")
 LOGIC = ("vboard-pl", "vboard-devicetree")
-GUEST = "hetoci-guest"
-GUEST_KERNEL = "hetoci-guest-kernel"
-"""What domains boot. The kernel takes minutes and somebody's sources, so it may be missing."""
+GUEST = ("hetoci-guest", "hetoci-guest-kernel")
+"""What domains boot; these need a kernel's sources and its time, so they may be missing."""
 EL3 = "images/hetoci-vboard/vboard-el3.elf"
 EXAMPLES = "pylib/hetoci/conf"
 """How the board's engines are configured is its own affair, so their examples are the tree's."""
@@ -30,7 +28,7 @@ def folder() -> Path | None:
     if not named:
         return None
     place = Path(named).resolve()
-    for package in (*RUNTIME, *LOGIC, GUEST):
+    for package in (*RUNTIME, *LOGIC):
         deb(place, package)
     if not (place / EL3).is_file():
         raise LabError(f"{place} has no {EL3}.", hint="bitbake vboard-el3")
@@ -55,9 +53,8 @@ def parts(place: Path) -> list[Path]:
 
 
 def guests(place: Path) -> list[str]:
-    """Return the packages that hold what domains boot."""
-    have_kernel = any(place.glob(f"deb/*/{GUEST_KERNEL}_*.deb"))
-    return [GUEST, GUEST_KERNEL] if have_kernel else [GUEST]
+    """Return the packages of GUEST that are there."""
+    return [name for name in GUEST if any(place.glob(f"deb/*/{name}_*.deb"))]
 
 
 def guest(place: Path, root: Path, log: Path) -> None:

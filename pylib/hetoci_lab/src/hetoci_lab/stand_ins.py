@@ -113,6 +113,7 @@ HOSTTOOLS += "%(tools)s"
 # The compiler may be older than the series knows it.
 DEBUG_PREFIX_MAP:remove = "-fcanon-prefix-map"
 KERNEL_CC:remove = "-fcanon-prefix-map"
+PYTHON:forcevariable = "python3"
 RPMDEPS:forcevariable = "/usr/lib/rpm/rpmdeps --alldeps"
 # Debian's pseudo tracks all but these; oe-core's of wrynose tracks a list.
 STAND_IN_PSEUDO = "PSEUDO_PREFIX=/usr PSEUDO_BINDIR=/usr/bin PSEUDO_LIBDIR=%(pseudo)s"

@@ -98,7 +98,7 @@ lava-server: ## The same LAVA job by way of a real LAVA server on loopback; once
 bench: ## What hetoci costs: ratios to the delegate, to the bare kernel and to a bare domain.
 	@python=$(PYTHON)
 	mkdir -p build/report
-	"$$python" -m hetoci_lab.cli bench runtime --variant linux --json build/report/bench.json
+	"$$python" -m hetoci_lab.cli bench runtime startup --variant linux --json build/report/bench.json
 	"$$python" -m hetoci_lab.cli bench domains --variant xen --json build/report/bench-domains.json
 
 board-test-packages: ## The same with the packages that bitbake made (PACKAGES=its deploy folder).

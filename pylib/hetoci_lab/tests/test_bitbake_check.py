@@ -103,3 +103,42 @@ def test_the_stand_in_for_opkg_build_makes_an_ipk(tmp_path: Path) -> None:
 def test_a_deploy_folder_must_hold_every_package_once(tmp_path: Path) -> None:
     with pytest.raises(LabError, match="must hold one python3-hetoci, but has none"):
         packaged.deb(tmp_path, "python3-hetoci")
+
+
+def test_a_deploy_folder_may_lack_what_domains_boot(tmp_path: Path) -> None:
+    assert packaged.guests(tmp_path) == []
+    (tmp_path / "deb/any").mkdir(parents=True)
+    (tmp_path / "deb/any/hetoci-guest-kernel_0.1.0_arm64.deb").touch()
+    assert packaged.guests(tmp_path) == ["hetoci-guest-kernel"]
+
+
+def test_what_needs_the_domains_kernel_is_not_run_without_sources(tmp_path: Path) -> None:
+    where = trial(checkouts(tmp_path))
+    where.checkout.user = None  # nothing runs here
+    found = list(bitbake_check.package(where, bitbake_check.OF_GUESTS))
+    assert [verdict.outcome for verdict in found] == ["not run"] * 3
+    assert all("--kernel-source" in verdict.detail for verdict in found)
+
+
+def test_the_sources_given_are_those_of_the_domains_kernel(tmp_path: Path) -> None:
+    text = stand_ins.local_conf(tmp_path, None, Path("/linux"))
+    assert text.endswith('HETOCI_GUEST_SOURCE = "/linux"\n')
+    assert "HETOCI_GUEST_SOURCE" not in stand_ins.local_conf(tmp_path, None, None)
+
+
+def test_packages_are_counted_for_the_recipe_that_made_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bitbake_check, "installed", lambda _: 2048)
+    for kind in bitbake_check.FORMATS:
+        (tmp_path / kind / "any").mkdir(parents=True)
+        for name in ("hetoci-guest", "hetoci-guest-dbg", "hetoci-guest-kernel"):
+            (tmp_path / kind / "any" / f"{name}_0.1.0.{kind}").touch()
+    counted = "2 .deb, 2 .ipk, 2 .rpm; 2 KiB installed"
+    assert bitbake_check.written(tmp_path, "hetoci-guest") == counted
+
+
+def test_a_recipe_that_is_not_ours_is_refused_by_name(tmp_path: Path) -> None:
+    words = ["--layers", f"wrynose={tmp_path}", "--work", str(tmp_path), "--recipe", "linux"]
+    with pytest.raises(LabError, match="There is no recipe linux to package; there are: fw-crash"):
+        bitbake_check.main(words, standalone_mode=False)

@@ -41,10 +41,6 @@ class Engine(Protocol):
     def state(self) -> str:
         """Return RUNNING, EXITED or whatever else the engine says."""
 
-    def with_device(self, device: str, image: str, script: str) -> str:
-        """Return what busybox's shell in `image`, which has it, says to `script` in a container
-        with a CDI device, run to its end by the engine's own runtime."""
-
     def identity(self) -> str:
         """Return the container's id, which is the last part of its bundle's path."""
 
@@ -101,14 +97,6 @@ class Ctr(Containerd):
         """As `ctr task ls` says it."""
         row = self.board.check(f"ctr task ls | awk '$1 == \"{NAME}\" {{print $3}}'").lower()
         return EXITED if row == "stopped" else row
-
-    def with_device(self, device: str, image: str, script: str) -> str:
-        """`ctr run --rm --device`."""
-        return self.board.check(
-            f"ctr run --rm --device {device} localhost/{image}:latest {NAME}"
-            f" {shlex.join((*SHELL, script))}",
-            SECONDS,
-        )
 
     def identity(self) -> str:
         """Its name."""
@@ -173,7 +161,8 @@ class Pod(Containerd):
         return Result("", 0)
 
     def with_device(self, device: str, image: str, script: str) -> str:
-        """In a pod of runc's."""
+        """What busybox's shell in `image` says to `script` in a container with a CDI device, run
+        to its end in a pod of runc's."""
         self.pod = self.cri.run_pod("pod", handler="", network=self.network)
         reference = f"localhost/{image}:latest"
         self.container = self.cri.start(
@@ -246,7 +235,7 @@ class Commands:
         )
 
     def with_device(self, device: str, image: str, script: str) -> str:
-        """`run --rm --device`."""
+        """The same by `run --rm --device`, under the engine's own runtime."""
         return self.board.check(
             f"{self.program} run --rm --network {self.network} --device {device}"
             f" --entrypoint {SHELL[0]} localhost/{image}:latest {shlex.join((*SHELL[1:], script))}",

@@ -48,7 +48,8 @@ ACCELERATOR_SHELL = ("create:shell",)
 ACCELERATOR_DELETE = ("delete:delegated", "delete:given-back")
 #: Steps of the keeper of a domain, which needs Xen (labtests/test_domain.py).
 DOMAIN_KEEPER = (
-    "keeper:configured", "keeper:built", "keeper:disk", "keeper:connected", "keeper:network", "keeper:attached",
+    "keeper:configured", "keeper:built", "keeper:disk", "keeper:connected", "keeper:network",
+    "keeper:attached",
 )  # fmt: skip
 
 

@@ -132,7 +132,8 @@ def test_an_image_runs_as_a_domain_through_containerd(clean: Board) -> None:
 
 
 def test_output_is_complete_and_in_order(clean: Board) -> None:
-    words = bundle(clean, "big", ["sh", "-c", "cat; exit 9"])
+    little = {"resources": {"memory": {"limit": 32 << 20}}}
+    words = bundle(clean, "big", ["sh", "-c", "cat; exit 9"], linux=little)
     clean.check("head -c 2000000 /dev/urandom > /run/big.in")
     done = clean.run(f"hetoci run {words} < /run/big.in > /run/big.out", 120)
     assert done.status == 9
@@ -192,6 +193,10 @@ def test_pause_resume_and_less_memory(clean: Board) -> None:
     assert '"paused"' in clean.check("hetoci state p")
     clean.check("hetoci resume p")
     assert '"running"' in clean.check("hetoci state p")
+    stats = json.loads(clean.check("hetoci events --stats p"))["data"]
+    assert stats["memory"]["usage"]["limit"] == 64 << 20
+    assert 60 << 20 < stats["memory"]["usage"]["usage"] < 68 << 20
+    assert stats["cpu"]["usage"]["total"] > 0
     clean.check("""echo '{"memory": {"limit": 50331648}}' | hetoci update --resources - p""")
     name = domains(clean)[0]
     clean.until(f"xl list {name}", rf"{name} +\d+ +4[89] ")

@@ -384,6 +384,20 @@ def test_a_destroyed_domains_network_devices_go(
     assert store.nodes == kept
 
 
+def test_stats_are_what_xen_gives_the_domain(dom0: Board) -> None:
+    record = state.load(Host(str(dom0.root)), "/engine", "box")
+    record.data["keeper"] = (os.getpid(), Host().start_time(os.getpid()))
+    record.save()
+    record.mark(state.STARTED)
+    told = dom0.ok("--root", "/engine", "events", "--stats", "box").json()
+    assert (told["type"], told["id"]) == ("stats", "box")
+    assert told["data"] == {
+        "cpu": {"usage": {"total": 100000000}},
+        "memory": {"usage": {"usage": 64 << 20, "limit": 64 << 20}},
+    }
+    assert "there is --stats only" in dom0.hetoci("--root", "/engine", "events", "box").err
+
+
 def test_domains_are_among_the_devices(dom0: Board) -> None:
     rows = [re.split("  +", line) for line in dom0.ok("devices").out.splitlines()]
     assert ["Domain-0", "Domain-0", "domain, 1 CPU", "running", "1024 MiB", "this Linux"] in rows

@@ -166,17 +166,19 @@ _STATES = (("d", "dying"), ("c", "crashed"), ("s", "shut down"), ("p", "paused")
 
 
 class Listed:
-    """A line of `xl list -v`: memory in MiB; reason is a SHUTDOWN_ number once the domain has shut
-    down. One that is dying was destroyed, and stays listed while somebody has pages of it mapped,
-    as we may."""
+    """A line of `xl list -v`: memory in MiB; seconds: processor time that it has had; reason is a
+    SHUTDOWN_ number once the domain has shut down. One that is dying was destroyed, and stays
+    listed while somebody has pages of it mapped, as we may."""
 
-    __slots__ = ("dying", "id", "memory", "name", "reason", "shut", "state", "uuid", "vcpus")
+    __slots__ = ("dying", "id", "memory", "name", "reason", "seconds", "shut", "state", "uuid",
+                 "vcpus")  # fmt: skip
 
     def __init__(self, fields: Sequence[str]) -> None:
-        self.name, number, memory, vcpus, state, _time, self.uuid, reason = fields[:8]
+        self.name, number, memory, vcpus, state, used, self.uuid, reason = fields[:8]
         self.id = int(number)
         self.memory = int(memory)
         self.vcpus = int(vcpus)
+        self.seconds = float(used)
         self.state = next((word for letter, word in _STATES if letter in state), "running")
         self.shut = "s" in state[:4]
         self.dying = "d" in state[5:]

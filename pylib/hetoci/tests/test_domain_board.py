@@ -87,7 +87,16 @@ def test_a_part_of_a_slot_claims_the_slot_before_its_shell_is_there(host: Host, 
 
 
 def test_what_no_node_has_is_xens_to_judge(host: Host) -> None:
-    assert board.look(host, [PageRange(0x90000, 2, 0x90000)]) == ([], set())
+    told = board.look(host, [PageRange(0x90000, 2, 0x90000)])
+    assert (told.reasons, told.whole, told.memory) == ([], set(), set())
+
+
+def test_a_slots_memory_is_to_be_cleared_and_its_window_is_not(host: Host) -> None:
+    wanted = vm(0x3F1FE, 2)
+    wanted.iomems += (PageRange(0xFFFC1, 1, 0xFFFC1), PageRange(0x3F100, 1, 0x3F100))
+    found = hardware.of_vm(host, Config(EVERYTHING), wanted)
+    pieces = [(memory.first, memory.end) for memory in found.memory]
+    assert pieces == [(0x3F100000, 0x3F101000), (0x3F1FE000, 0x3F200000)]
 
 
 def test_devices_behind_an_iommu_are_the_operators_to_list(host: Host) -> None:

@@ -59,12 +59,23 @@ def _below(host: Host, parent: str, *, free: bool, depth: int) -> Iterator[Area]
         yield from _below(host, node, free=own, depth=depth + 1)
 
 
-def look(host: Host, wanted: Sequence[PageRange]) -> tuple[list[str], set[int]]:
-    """(why a domain cannot have pages of `wanted`, the first pages of all that has one of them and
-    is for domains): whoever claims those has claimed it whole."""
+class Findings:
+    """reasons: why a domain cannot have some pages; whole: the first pages of all that is for
+    domains and has one of them, so that whoever claims those has claimed it whole; memory: those
+    of the pages that are memory, in which somebody else may have left something."""
+
+    __slots__ = ("memory", "reasons", "whole")
+
+    def __init__(self) -> None:
+        self.reasons: list[str] = []
+        self.whole: set[int] = set()
+        self.memory: set[int] = set()
+
+
+def look(host: Host, wanted: Sequence[PageRange]) -> Findings:
+    """What the tree says of the pages `wanted`."""
     found = areas(host)
-    reasons: dict[str, None] = {}
-    whole: set[int] = set()
+    told = Findings()
     for pages in wanted:
         end = pages.first + pages.count
         near = [area for area in found if area.first < end and pages.first < area.end]
@@ -72,13 +83,17 @@ def look(host: Host, wanted: Sequence[PageRange]) -> tuple[list[str], set[int]]:
             here = [area for area in near if area.holds(page)]
             free = [area for area in here if area.free]
             others = [area for area in here if not area.free and not _is_above(area, free)]
-            others = [area for area in others if not (area.general and free)]
+            if free and any(area.general for area in others):
+                told.memory.add(page)
+                others = [area for area in others if not area.general]
             for area in others:
                 where = span(area.first << 12, area.end << 12)
-                reasons[f"memory {where} is in use: {area.node} of dom0's device tree"] = None
+                reason = f"memory {where} is in use: {area.node} of dom0's device tree"
+                if reason not in told.reasons:
+                    told.reasons.append(reason)
             nodes = {area.node for area in free}
-            whole.update(area.first for area in found if area.node in nodes)
-    return list(reasons), whole
+            told.whole.update(area.first for area in found if area.node in nodes)
+    return told
 
 
 def _is_above(area: Area, others: Sequence[Area]) -> bool:

@@ -13,7 +13,7 @@ from ..devicetree import LiveTree
 from ..errors import BundleError, PolicyDenied
 from ..fabric import xen_number
 from ..host import explain
-from ..model import span
+from ..model import MemoryRange, span
 from ..workloads import PageRange
 
 TYPE_CHECKING = False
@@ -53,9 +53,10 @@ _LEFT_OUT = frozenset(
 class Hardware:
     """pages: of the board, and where the guest has them; irqs: as xl counts; dtdevs: for an IOMMU;
     tree: partial device tree or None; nodes: by accelerator, as the guest has them; whole: further
-    pages that `vm` takes, the first ones of what it names parts of."""
+    pages that `vm` takes, the first ones of what it names parts of; memory: that `vm` names, to be
+    cleared."""
 
-    __slots__ = ("dtdevs", "irqs", "nodes", "pages", "tree", "whole")
+    __slots__ = ("dtdevs", "irqs", "memory", "nodes", "pages", "tree", "whole")
 
     def __init__(self) -> None:
         self.pages: list[PageRange] = []
@@ -64,6 +65,7 @@ class Hardware:
         self.tree: fdt.Node | None = None
         self.nodes: dict[str, list[DesignNode]] = {}
         self.whole: set[int] = set()
+        self.memory: list[MemoryRange] = []
 
 
 # vm of config.json
@@ -91,7 +93,12 @@ def of_vm(host: Host, settings: Config, vm: VmConfig | None) -> Hardware:
     if vm.iomems and not reasons:
         from . import board
 
-        reasons, found.whole = board.look(host, vm.iomems)
+        told = board.look(host, vm.iomems)
+        reasons, found.whole = told.reasons, told.whole
+        found.memory = [
+            MemoryRange("vm", low << 12, high - low << 12)
+            for low, high in _merged([(page << 12, page + 1 << 12) for page in told.memory])
+        ]
     if reasons:
         raise PolicyDenied("hardware that the domain may not have", reasons)
     found.pages = list(vm.iomems)

@@ -57,6 +57,10 @@ def _create(
     def note(held: list[dict[str, Any]]) -> None:
         plan.held = held
         made.append(execute.note(request, _facts(workload, plan)))
+        if plan.hardware and plan.hardware.memory:
+            from .. import designs
+
+            designs.clear_memory(host, plan.hardware.memory)
 
     me = Holder(container, line.root, os.getpid(), host.start_time(os.getpid()) or "")
     try:

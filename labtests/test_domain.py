@@ -373,7 +373,8 @@ def test_death_at_a_step_of_the_network_leaves_nothing(clean: Board, pod: str, s
 
 
 def test_hetoci_shows_domains(clean: Board) -> None:
-    words = bundle(clean, "d", ["sleep", "1000"])
+    limits = {"resources": {"cpu": {"quota": 150000, "period": 100000}}}
+    words = bundle(clean, "d", ["sleep", "1000"], linux=limits)
     assert "64 MiB" in clean.check("hetoci plan /run/d")
     clean.check(f"hetoci run --detach {words} > /dev/null 2>&1 < /dev/null", 90)
     (container,) = json.loads(clean.check("hetoci ps --json"))
@@ -384,4 +385,5 @@ def test_hetoci_shows_domains(clean: Board) -> None:
              if d["backend"] == "xen"}  # fmt: skip
     (number,) = shown.keys() - {0}
     assert shown[number]["holder"]["container"] == "d"
-    assert (shown[number]["state"], shown[number]["vcpus"]) == ("running", 1)
+    assert (shown[number]["state"], shown[number]["vcpus"]) == ("running", 2)
+    assert clean.check("hetoci exec d nproc").strip() == "2"

@@ -17,14 +17,16 @@ from hypothesis import strategies as st
 
 from conftest import Board
 from hetoci import bundle as bundles
-from hetoci import state
+from hetoci import claims, state
 from hetoci.backends import xen
 from hetoci.config import Config
 from hetoci.domain import dumps, planning, program, wire
 from hetoci.domain import hardware as hardware_of
 from hetoci.domain.ninep import MSIZE, Server
-from hetoci.errors import BundleError, HetociError, PolicyDenied, XenError
+from hetoci.errors import BundleError, DeviceBusy, HetociError, PolicyDenied, XenError
 from hetoci.host import Host
+from hetoci.model import Holder
+from hetoci.verbs import domain_create
 from hetoci.workloads import AcceleratorRequest, DomainWorkload, PageRange, VmConfig
 from plboard import valid
 
@@ -637,6 +639,13 @@ def test_what_a_domain_cannot_be_is_refused(
         make(tmp_path, workload, **config)
 
 
+@pytest.mark.parametrize("key", ["kernel", "ramdisk"])
+def test_files_larger_than_the_operator_allows_are_refused(tmp_path: Path, key: str) -> None:
+    workload = DomainWorkload(kernel="/kernel", ramdisk="/kernel")
+    with pytest.raises(BundleError, match="/kernel in the image has 160 bytes, more than the 100"):
+        make(tmp_path, workload, Config({f"{key}-max-size": "100"}))
+
+
 def hardware(first: int, count: int, *irqs: int) -> DomainWorkload:
     """A workload with pages and interrupts of the board, and a kernel of the host."""
     vm = VmConfig()
@@ -659,6 +668,31 @@ def test_hardware_in_the_operators_list_is_assigned_and_claimed(tmp_path: Path) 
         "irq.92",
         "irq.99",
     ]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "words"),
+    [
+        (hardware(0xFFFC3, 1, 99), "iomem.0xfffc3 is held by container first"),
+        (hardware(0xFFFC1, 1, 92), "irq.92 is held by container first"),
+    ],
+)
+def test_hardware_that_another_domain_has_is_refused_with_its_name(
+    tmp_path: Path, wanted: DomainWorkload, words: str
+) -> None:
+    def claim(workload: DomainWorkload, name: str) -> list[claims.Claim]:
+        host, plan = Host(str(tmp_path)), make(tmp_path, workload)
+        me = Holder(name, "", os.getpid(), host.start_time(os.getpid()) or "")
+        none = bundles.Bundle("/bundle", {})
+        return domain_create._claim(host, none, OPERATOR, workload, plan, me, lambda _held: None)
+
+    held = claim(hardware(0xFFFC2, 2, 92), "first")
+    with pytest.raises(DeviceBusy, match=words):
+        claim(wanted, "second")
+    for one in held:
+        one.give_up()
+    for one in claim(wanted, "second"):
+        one.give_up()
 
 
 @pytest.mark.parametrize(

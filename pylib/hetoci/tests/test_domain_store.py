@@ -20,7 +20,7 @@ from hetoci.domain.store import Store
 from hetoci.host import Host
 from hetoci.keeper import Job
 
-READ, WATCH_EVENT = 2, 15
+READ, WATCH, WATCH_EVENT = 2, 4, 15
 HEADER = struct.Struct("=IIII")
 
 
@@ -69,6 +69,23 @@ def test_an_event_that_comes_before_an_answer_is_pending(wire: Wire) -> None:
     assert store.pending
     assert store.events() == [("/some/node", "token")]
     assert not store.pending
+    store.close()
+
+
+def test_the_first_event_of_changes_is_left_out_and_no_other(wire: Wire) -> None:
+    def answer() -> None:
+        wire.ours.recv(4096)
+        first = message(WATCH_EVENT, "/some/node", "token")
+        wire.ours.sendall(first + message(WATCH, "OK") + message(WATCH_EVENT, "@what", "ends"))
+
+    store = Store(wire)
+    other = threading.Thread(target=answer)
+    other.start()
+    store.watch_changes("@what", "ends")
+    other.join()
+    assert store.events() == [("/some/node", "token")]
+    wire.ours.sendall(message(WATCH_EVENT, "@what", "ends"))
+    assert store.events() == [("@what", "ends")]
     store.close()
 
 

@@ -105,7 +105,7 @@ def test_a_disk_has_one_domain_and_outlives_no_keeper(clean: Board) -> None:
     disk = {"path": f"{FILES}/disk.img", "format": "raw"}
     vm = {"kernel": {"path": f"{FILES}/Image"}, "image": disk}
     clean.check(f"hetoci create {own(clean, 'first')} > /run/first.log 2>&1 < /dev/null", 90)
-    second = bundle(clean, "second", ["x"], vm=vm)
+    second = bundle(clean, "second", ["x"], root={"path": FILES}, vm=vm)
     clean.fails(f"hetoci run {second}", "disk.img is the disk of another domain")
     assert len(domains(clean)) == 1
     clean.check(f"kill -9 {json.loads(clean.check('hetoci state first'))['pid']}")

@@ -119,7 +119,8 @@ def bitbake_run(trial: Trial, machine: str, check: str, targets: list[str], buil
 def check_layer(trial: Trial) -> Iterator[Verdict]:
     """Run yocto-check-layer with oe-core as the only other layer."""
     build = trial.work / f"{trial.series}-check-layer"
-    shutil.rmtree(build, ignore_errors=True)
+    for name in ("conf", "tmp", "tmp-glibc"):  # cache/ stays: it has parsed code by its text
+        shutil.rmtree(build / name, ignore_errors=True)
     names = ["kas/base.yml", f"kas/series/{trial.series}.yml", "kas/machine/qemuarm64.yml"]
     resolved = layer_check.dump(names)
     others = {name: value for name, value in resolved["repos"].items() if name != bitbake.OWN}

@@ -9,7 +9,7 @@ require hetoci.inc
 inherit bash-completion python3native
 
 # A root that is never written to cannot keep the byte code of first calls, so its image takes this.
-PACKAGE_BEFORE_PN = "${PN}-bytecode"
+PACKAGE_BEFORE_PN += "${PN}-bytecode"
 
 do_install() {
     oe_runmake ${HETOCI_INSTALL} DESTDIR=${D} COMPILE_PYTHON='${PYTHON}'

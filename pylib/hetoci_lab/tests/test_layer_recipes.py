@@ -140,6 +140,11 @@ def test_the_two_recipes_share_out_what_make_installs(recipes: Recipes, tmp_path
         assert list(tmp_path.glob(pattern.lstrip("/"))), f"{pattern} matches nothing"
 
 
+def test_the_completion_has_its_package_beside_ours(recipes: Recipes) -> None:
+    before = recipes["python3-hetoci"]["PACKAGE_BEFORE_PN"].split()
+    assert before == ["python3-hetoci-bash-completion", "python3-hetoci-bytecode"]
+
+
 def test_each_engine_has_its_package_and_example(recipes: Recipes, tmp_path: Path) -> None:
     conf = recipes["hetoci-conf"]
     layer_check.installed(tmp_path)

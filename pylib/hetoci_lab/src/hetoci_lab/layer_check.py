@@ -116,7 +116,9 @@ UPSTREAM_CLASSES = (
     "python3native",
     "systemd",
 )
-"""Classes of other layers that our recipes inherit; empty here."""
+"""Classes of other layers that our recipes inherit; empty here but for CLASS_TEXT."""
+CLASS_TEXT = {"bash-completion": 'PACKAGE_BEFORE_PN += "${PN}-bash-completion"\n'}
+"""What a class of oe-core says that a recipe could overwrite by mistake."""
 UPSTREAM_MACHINE_FILES = ("arm/armv8a/tune-cortexa72.inc", "qemu.inc")
 """What our machine takes from oe-core's conf/machine/include; empty here."""
 UPSTREAM_INCLUDES = ("recipes-kernel/zephyr-kernel/zephyr-sample.inc",)
@@ -195,7 +197,8 @@ def read_recipes(settings: dict[str, str], files: list[str]) -> dict[str, dict[s
     bb = _bitbake()
     with tempfile.TemporaryDirectory(prefix="layer-check-") as stubs:
         for name in UPSTREAM_CLASSES:
-            _touch(Path(stubs) / "classes" / f"{name}.bbclass")
+            file = _touch(Path(stubs) / "classes" / f"{name}.bbclass")
+            file.write_text(CLASS_TEXT.get(name, ""))
         for name in UPSTREAM_INCLUDES:
             _touch(Path(stubs) / name)
         for name in UPSTREAM_MACHINE_FILES:
@@ -204,9 +207,10 @@ def read_recipes(settings: dict[str, str], files: list[str]) -> dict[str, dict[s
         return dict(_read(bb, configuration, file) for file in files)
 
 
-def _touch(file: Path) -> None:
+def _touch(file: Path) -> Path:
     file.parent.mkdir(parents=True, exist_ok=True)
     file.touch()
+    return file
 
 
 def _configuration(bb: Any, settings: dict[str, str]) -> Any:

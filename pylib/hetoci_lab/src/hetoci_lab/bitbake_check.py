@@ -30,7 +30,7 @@ ABSENT = {"zephyr-jitter": "meta-zephyr-core"}
 OF_GUESTS = ("hetoci-guest", "hetoci-guest-kernel", "packagegroup-hetoci-xen")
 """The domains' kernel, and what depends on it."""
 FORMATS = ("deb", "ipk", "rpm")
-ASIDE = re.compile(r"-(dbg|dev|doc)_")
+ASIDE = re.compile(r"-(bytecode|dbg|dev|doc)_")
 """Packages that no image has unless it asks for them; they do not count as installed."""
 
 

@@ -34,9 +34,6 @@ if TYPE_CHECKING:
     from .plan import Plan
     from .wire import Frame, Link
 
-#: Node of the domain's in the Xen store where an image's own kernel may leave its exit code.
-EXIT_STATUS = "data/hetoci-exit-status"
-
 #: Exit code of an image's own kernel that asks for a reboot (sysexits.h, EX_TEMPFAIL).
 AGAIN = 75
 
@@ -292,7 +289,7 @@ class DomainKeeper(Keeper):
             raise Ended(KILLED, "the domain was destroyed from outside this container")
         reason = found[0].reason
         if self._plan.items is None and reason == xen.POWEROFF:
-            own = self._own_status()
+            own = life.exit_status(self._store, self._domain)
             raise Ended((128 + number if number else 0) if own is None else own)
         if self._plan.items is None and reason == xen.REBOOT:
             raise Ended(AGAIN)
@@ -302,12 +299,6 @@ class DomainKeeper(Keeper):
 
             dumped = dumps.write(self._host, self._plan.dumps, self._plan.name)
         raise Ended(FAULT, f"the domain crashed{dumped}{self._last_words()}")
-
-    def _own_status(self) -> int | None:
-        """The exit code that a kernel of the image's own left before it powered off, if any."""
-        noted = self._store.read(f"/local/domain/{self._domain}/{EXIT_STATUS}") or ""
-        whole = noted.isascii() and noted.isdecimal() and len(noted) <= 3
-        return int(noted) if whole and int(noted) <= 255 else None
 
     def _last_words(self) -> str:
         tail = self._serial.tail() if self._serial is not None else ""

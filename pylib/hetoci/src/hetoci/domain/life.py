@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 #: File beside the record, locked by the keeper and by the `xl create` that it runs.
 LOCK = "lock"
 
+#: Node of the domain's in the Xen store where an image's own kernel may leave its exit code.
+_EXIT_STATUS = "data/hetoci-exit-status"
+
 #: How long an xl that a killed keeper left behind may go on, s.
 _PATIENCE = 30.0
 
@@ -65,6 +68,13 @@ def left(host: Host, root: str, container: str) -> bool:
         return bool(xen.find(store, xen.domain_name(root, container)))
     finally:
         store.close()
+
+
+def exit_status(store: Store, domain: int) -> int | None:
+    """The exit code that a kernel of the image's own left before it powered off, if any."""
+    noted = store.read(f"/local/domain/{domain}/{_EXIT_STATUS}") or ""
+    whole = noted.isascii() and noted.isdecimal() and len(noted) <= 3
+    return int(noted) if whole and int(noted) <= 255 else None
 
 
 def destroy(host: Host, name: str, held: Sequence[dict[str, Any]]) -> None:

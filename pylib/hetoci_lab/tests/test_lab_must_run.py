@@ -33,3 +33,9 @@ def test_every_board_test_must_run_somewhere() -> None:
 @pytest.mark.parametrize("environment", environments(), ids=lambda file: file.stem)
 def test_a_list_names_only_tests_that_exist(environment: Path) -> None:
     assert listed(environment) <= written()
+
+
+def test_the_second_board_has_files_that_exist() -> None:
+    environment = site.read_yaml(paths.tree() / "labtests/env/vboard-xen.yaml")
+    files = {name.split("::")[0] for name in environment["must_run"]}
+    assert set(environment["second_board"]) < files

@@ -78,9 +78,17 @@ lab-test: ## The smoke scenarios at a place of a virtual bench, and in a LAVA jo
 	"$$python" -m hetoci_lab.cli run smoke --bench > build/report/place.log 2>&1 & place=$$!
 	trap 'kill $$place 2>/dev/null || true; wait' EXIT
 	lava=0
+	without=
 	if [ -n "$${HETOCI_WITHOUT_LAVA:-}" ]; then
-		echo "lab-test: left out, the LAVA job: HETOCI_WITHOUT_LAVA is set" >&2
-	else
+		without="HETOCI_WITHOUT_LAVA is set"
+	elif [ -n "$${HETOCI_WITH_LAVA:-}" ]; then
+		:  # whatever is missing is an error
+	elif [ "$$(id -u)" != 0 ]; then
+		without="lava-run needs root"
+	elif ! apt-cache show lava-dispatcher > /dev/null 2>&1; then
+		without="this host's archive has no lava-dispatcher, Debian 12's has"
+	fi
+	if [ -z "$$without" ]; then
 		"$$python" -m hetoci_lab.cli lava run vboard --scenario smoke || lava=$$?
 	fi
 	status=0
@@ -90,6 +98,7 @@ lab-test: ## The smoke scenarios at a place of a virtual bench, and in a LAVA jo
 	[ $$lava = 0 ] || exit $$lava
 	"$$python" -m pytest -q labtests/lost_board.py
 	"$$python" -m hetoci_lab.cli report build/runs --out build/report/runs.html
+	[ -z "$$without" ] || echo "lab-test: left out, the LAVA job: $$without" >&2
 
 lava-server: ## The same LAVA job by way of a real LAVA server on loopback; once a release, as root.
 	@python=$(PYTHON)

@@ -7,6 +7,7 @@ links to them and holds manifest.json.
 
 import hashlib
 import json
+import os
 import shutil
 import threading
 import time
@@ -61,16 +62,18 @@ def _build(refresh: bool, pins: dict[str, str]) -> Path:
         for kind in ("debs", "rootfs"):
             cache.remove(paths.cache() / kind)
     debs = _debs(pins)
-    found: dict[str, Path] = {}
+    found = {"debs": debs}
+    # What has many processes gives way to what has one, and would be the last to end.
     _together(
         {
-            "kernel": lambda: found.update(kernel=_kernel(debs)),
+            "kernel": lambda: found.update(kernel=_patient(lambda: _kernel(debs))),
+            "guest": lambda: found.update(guest=_patient(lambda: _guest(debs))),
             "rootfs": lambda: found.update(rootfs=_rootfs(pins)),
-            "guest": lambda: found.update(guest=_guest(debs)),
+            "images": lambda: found.update(
+                silicon=_packaged(_silicon()), keys=_keys(), images=_images(debs)
+            ),
         }
     )
-    found |= {"debs": debs, "silicon": _packaged(_silicon()), "keys": _keys()}
-    found["images"] = _images(found)
     found["parts"] = _parts(found)
     found["trees"] = _trees(found["kernel"])
     board = _assemble(found)
@@ -123,6 +126,12 @@ def _together(jobs: dict[str, Callable[[], None]]) -> None:
         thread.join()
     if errors:
         raise errors[0]
+
+
+def _patient(job: Callable[[], Path]) -> Path:
+    """Do a job with a lower priority, which is this thread's and that of what it starts."""
+    os.nice(5)
+    return job()
 
 
 def source_debs() -> Path:
@@ -223,8 +232,8 @@ def _compilers() -> str:
     return "".join(run.output([tool, "--version"]) for tool in tools)
 
 
-def _images(found: dict[str, Path]) -> Path:
-    busybox = _deb(found["debs"], BUSYBOX)
+def _images(debs: Path) -> Path:
+    busybox = _deb(debs, BUSYBOX)
     recipes = paths.tree() / "recipes"
     key = cache.digest_of(
         [

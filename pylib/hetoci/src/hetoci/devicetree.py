@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 BASE = "/sys/firmware/devicetree/base"
 
-#: Deepest node looked at when a phandle is searched.
-_MAX_DEPTH = 8
+#: Deepest node that a walk down the tree looks at.
+MAX_DEPTH = 8
 
 
 class ReadOnce:
@@ -148,7 +148,7 @@ def by_phandle(host: Host, phandle: int, below: str) -> str | None:
     if node.startswith(f"{below}/") and cells(host, node, "phandle") == (phandle,):
         return node
     level = [below]
-    for _ in range(_MAX_DEPTH):
+    for _ in range(MAX_DEPTH):
         level = [f"{node}/{name}" for node in level for name in host.subdirectories(node)]
         for node in level:
             found = cells(host, node, "phandle")

@@ -18,9 +18,6 @@ if TYPE_CHECKING:
     from ..host import Host
     from ..workloads import PageRange
 
-#: Deepest node that is looked at.
-_MAX_DEPTH = 8
-
 
 class Area:
     """Pages first..end-1 that a node has some of. free: Xen keeps it for domains; general: memory,
@@ -47,7 +44,7 @@ def areas(host: Host) -> list[Area]:
 
 
 def _below(host: Host, parent: str, *, free: bool, depth: int) -> Iterator[Area]:
-    for name in host.subdirectories(parent) if depth < _MAX_DEPTH else ():
+    for name in host.subdirectories(parent) if depth < devicetree.MAX_DEPTH else ():
         node = f"{parent}/{name}"
         # What lies below a disabled node is not dom0's either.
         own = free or devicetree.strings(host, node, "status") == ("disabled",)

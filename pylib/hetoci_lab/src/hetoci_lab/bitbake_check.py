@@ -25,6 +25,8 @@ CHECKS = ("parses", "resolves", "dry-runs", "check-layer", "packages")
 IMAGES = ("hetoci-image-minimal", "hetoci-image-full", "hetoci-image-xen")
 OCI_IMAGES = tuple(f"hetoci-oci-{name}" for name in ("fw-echo", "fw-crash", "pl-vadd", "pl-sha256"))
 PARSED = re.compile(r"Parsing of (\d+) \.bb files complete .* (\d+) errors")
+CHECKED = re.compile(r"^INFO: (test_\S+) \([^)]*\)(?:\nINFO: )? \.\.\. (.+)$", re.M)
+"""A test of yocto-check-layer and what it said, in one line or, since wrynose, in two."""
 ABSENT = {"zephyr-jitter": "meta-zephyr-core"}
 """Recipes of ours for layers that no configuration here has."""
 OF_GUESTS = ("hetoci-guest", "hetoci-guest-kernel", "packagegroup-hetoci-xen")
@@ -128,7 +130,7 @@ def check_layer(trial: Trial) -> Iterator[Verdict]:
     trial.checkout.prepare(alone, build)
     command = ["yocto-check-layer", str(paths.tree() / layer_check.LAYER)]
     done = trial.checkout.run(build, command, trial.log("check-layer"))
-    results = re.findall(r"^INFO: (test_\S+) .*\.\.\. (.+)$", done.text, re.M)
+    results = CHECKED.findall(done.text)
     bad = [f"{name}: {said}" for name, said in results if not said.startswith(("ok", "skipped"))]
     failed = bool(done.status or bad or not results)
     good = sum(said.startswith("ok") for _, said in results)

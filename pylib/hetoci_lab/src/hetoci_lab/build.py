@@ -169,15 +169,15 @@ def _kernel(debs: Path) -> Path:
 def _guest(debs: Path) -> Path:
     """The domains' kernel, and with it the ramdisk: a change in the agent rebuilds only that."""
     deb = _deb(debs, PACKAGES["source"])
-    how = cache.code(MODULES / "guest.py")
-    kernel_key = cache.digest_of([deb, paths.tree() / guest.CONFIG, how, _compilers()])
+    how = [cache.code(MODULES / name) for name in ("guest.py", "kernel.py")]
+    kernel_key = cache.digest_of([deb, paths.tree() / guest.CONFIG, *how, _compilers()])
 
     def make_kernel(folder: Path) -> None:
         with step("guest", "building the domains' kernel (about 3 minutes)") as now:
             guest.build_kernel(deb, folder, _log("guest"), now)
 
     made = cache.artefact("guest-kernel", kernel_key, make_kernel)
-    key = cache.digest_of([made.name, paths.tree() / guest.AGENT, how, _compilers()])
+    key = cache.digest_of([made.name, paths.tree() / guest.AGENT, *how, _compilers()])
     return cache.artefact("guest", key, lambda folder: guest.build(made, folder, _log("agent")))
 
 
@@ -187,6 +187,7 @@ def _rootfs(pins: dict[str, str]) -> Path:
             debian.SUITE,
             rootfs.BOARD / "packages.txt",
             rootfs.BOARD / "customize.sh",
+            rootfs.BOARD / "native.sh",
             rootfs.BOARD / "base",
             cache.code(MODULES / "rootfs.py"),
             json.dumps(pins, sort_keys=True),

@@ -12,6 +12,21 @@ from hetoci_lab.errors import LabError
 FRAGMENTS = Path("meta-hetoci/recipes-kernel/linux/files")
 MODULE = Path("meta-hetoci/recipes-kernel/of-overlay-configfs/files")
 KEPT_SOURCE = ("Makefile", "Kbuild", "scripts", "include", "arch/arm64", "tools/include")
+UNUSED = (
+    "Documentation/*/*",
+    "arch/[!a]*.[chS]",
+    "drivers/gpu/*.[ch]",
+    "drivers/media/*.[ch]",
+    "drivers/net/ethernet/*.[ch]",
+    "drivers/net/wireless/*.[ch]",
+    "drivers/staging/*.[ch]",
+    "sound/*.[ch]",
+    "tools/perf",
+    "tools/testing",
+    "*.dts",
+    "*.dtsi",
+)
+"""Half of the source's files, which no configuration here needs; tar's patterns."""
 EPOCH = "1764547200"
 """SOURCE_DATE_EPOCH of everything the quick build makes."""
 
@@ -41,24 +56,34 @@ def build(deb: Path, folder: Path, log: Path, progress: Step) -> None:
     Leaves Image, config, and in source/ and objects/ what modules are built against.
     Raises LabError if a requested option did not make it into the configuration.
     """
+    objects = configure(deb, folder, fragments(), log, progress)
+    compile_targets(["Image", "modules"], objects, log, progress)
+    shutil.move(objects / "arch/arm64/boot/Image", folder / "Image")
+    shutil.copy(objects / ".config", folder / "config")
+    _slim(folder / "source", objects)
+
+
+def configure(deb: Path, folder: Path, files: list[Path], log: Path, progress: Step) -> Path:
+    """Unpack a linux-source package into `folder`/source and configure `folder`/objects by `files`.
+
+    Returns the latter. Raises LabError if a requested option did not make it.
+    """
     progress.update("unpacking the source")
     debian.unpack(deb, folder / "deb", log)
     archive = next((folder / "deb/usr/src").glob("linux-source-*.tar.xz"))
     source, objects = folder / "source", folder / "objects"
     source.mkdir()
     objects.mkdir()
-    run.logged(["tar", "-C", source, "--strip-components=1", "-xf", archive], log)
+    leave = [f"--exclude=linux-source-*/{name}" for name in UNUSED]
+    run.logged(["tar", "-C", source, "--strip-components=1", *leave, "-xf", archive], log)
     shutil.rmtree(folder / "deb")
-    wanted = merge(fragments())
+    wanted = merge(files)
     request = folder / "request.config"
     request.write_text("\n".join(wanted) + "\n")
     env = {**environment(), "KCONFIG_ALLCONFIG": str(request)}
     run.logged(["make", "-C", source, f"O={objects}", "allnoconfig"], log, env=env)
     check(wanted, (objects / ".config").read_text())
-    _compile(objects, log, progress)
-    shutil.move(objects / "arch/arm64/boot/Image", folder / "Image")
-    shutil.copy(objects / ".config", folder / "config")
-    _slim(source, objects)
+    return objects
 
 
 def merge(files: list[Path]) -> list[str]:
@@ -94,7 +119,8 @@ def check(wanted: list[str], config: str) -> None:
         )
 
 
-def _compile(objects: Path, log: Path, progress: Step) -> None:
+def compile_targets(targets: list[str], objects: Path, log: Path, progress: Step) -> None:
+    """Make `targets` of the kernel that `configure` prepared in `objects`."""
     done = 0
 
     def count(line: str) -> None:
@@ -103,13 +129,8 @@ def _compile(objects: Path, log: Path, progress: Step) -> None:
             done += 1
             progress.update(f"{done} objects")
 
-    jobs = os.cpu_count() or 1
-    run.logged(
-        ["make", "-C", objects, f"-j{jobs}", "Image", "modules"],
-        log,
-        env=environment(),
-        on_line=count,
-    )
+    make: list[str | Path] = ["make", "-C", objects, f"-j{os.cpu_count() or 1}", *targets]
+    run.logged(make, log, env=environment(), on_line=count)
 
 
 def _slim(source: Path, objects: Path) -> None:

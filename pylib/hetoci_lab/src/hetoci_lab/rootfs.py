@@ -14,9 +14,13 @@ from hetoci_lab.kernel import EPOCH
 BOARD = Path(__file__).parent / "board"
 PACKAGE_LIST = "usr/share/vboard/packages"
 NOT_INSTALLED = ("doc", "man", "info", "locale", "lintian", "bash-completion", "zoneinfo")
+HARDWARE_NAMES = "usr/lib/udev/hwdb.d"
+"""Of devices that this board has none of; emulated, their index takes half a minute to make."""
 CNI = "usr/lib/cni"
 CNI_PLUGINS = ("host-local", "loopback", "ptp")
 """Of twenty, with several megabytes each."""
+PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
+"""Of mmdebstrap, and so of the dpkg in the root: /usr/sbin comes first (native.sh)."""
 
 
 def packages() -> list[str]:
@@ -36,7 +40,7 @@ def build(folder: Path, log: Path, progress: Step, pins: dict[str, str] | None =
     command += ["--variant=minbase", "--verbose", '--aptopt=Apt::Install-Recommends "false"']
     command += ['--aptopt=Acquire::Retries "3"']
     command += [f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in NOT_INSTALLED]
-    command += [f"--dpkgopt=path-exclude=/{CNI}/*"]
+    command += [f"--dpkgopt=path-exclude=/{name}/*" for name in (HARDWARE_NAMES, CNI)]
     command += [f"--dpkgopt=path-include=/{CNI}/{name}" for name in CNI_PLUGINS]
     command += [f"--include={','.join(packages())}"]
     if pins:
@@ -48,6 +52,7 @@ def build(folder: Path, log: Path, progress: Step, pins: dict[str, str] | None =
             )
         )
         command += [f"--setup-hook=upload {preferences} /etc/apt/preferences.d/pins"]
+    command += [f"--extract-hook={(BOARD / 'native.sh').read_text()}"]
     command += [f"--customize-hook=copy-in {BOARD / 'base/usr'} /"]
     command += [f"--customize-hook={(BOARD / 'customize.sh').read_text()}"]
     command += [debian.SUITE, archive, *debian.sources()]
@@ -58,7 +63,7 @@ def build(folder: Path, log: Path, progress: Step, pins: dict[str, str] | None =
         elif line.startswith(("Unpacking ", "Setting up ")):
             progress.update(" ".join(line.split()[:-1]))
 
-    env = {**os.environ, "SOURCE_DATE_EPOCH": EPOCH, "LC_ALL": "C"}
+    env = {**os.environ, "PATH": PATH, "SOURCE_DATE_EPOCH": EPOCH, "LC_ALL": "C"}
     run.logged(command, log, env=env, on_line=follow, hint=debian.OFFLINE)
     with tarfile.open(archive) as tar:
         member = tar.extractfile(f"./{PACKAGE_LIST}")

@@ -57,6 +57,13 @@ def test_layers_that_are_not_there_are_named_and_not_skipped(tmp_path: Path) -> 
     assert "openembedded-core" in found[0].detail
 
 
+def test_what_yocto_check_layer_says_is_read_from_one_line_or_two() -> None:
+    two = "INFO: test_readme (common.CommonCheckLayer.test_readme)\nINFO:  ... FAIL\nINFO: next\n"
+    one = "INFO: test_parse (common.CommonCheckLayer.test_parse) ... ok\n"
+    found = bitbake_check.CHECKED.findall(two + one)
+    assert found == [("test_readme", "FAIL"), ("test_parse", "ok")]
+
+
 def test_an_error_line_fails_a_check_whatever_the_status(tmp_path: Path) -> None:
     where = trial(checkouts(tmp_path))
     said = bitbake.Outcome(0, "NOTE: a\nERROR: no provider\n", 1.0)

@@ -57,11 +57,20 @@ def test_layers_that_are_not_there_are_named_and_not_skipped(tmp_path: Path) -> 
     assert "openembedded-core" in found[0].detail
 
 
-def test_what_yocto_check_layer_says_is_read_from_one_line_or_two() -> None:
-    two = "INFO: test_readme (common.CommonCheckLayer.test_readme)\nINFO:  ... FAIL\nINFO: next\n"
-    one = "INFO: test_parse (common.CommonCheckLayer.test_parse) ... ok\n"
-    found = bitbake_check.CHECKED.findall(two + one)
-    assert found == [("test_readme", "FAIL"), ("test_parse", "ok")]
+def test_yocto_check_layer_is_read_from_lines_or_pairs_of_lines(tmp_path: Path) -> None:
+    where = trial(checkouts(tmp_path))
+    good = (
+        "INFO: test_parse (common.CommonCheckLayer.test_parse) ... ok\n"
+        "INFO: test_patches (common.CommonCheckLayer.test_patches)\nINFO:  ... unexpected success\n"
+        "INFO: test_machine_world (bsp.BSPCheckLayer.x)\nINFO:  ... skipped 'No machines set'\n"
+    )
+    verdict = bitbake_check.judge_layer(where, bitbake.Outcome(0, good, 1.0))
+    assert (verdict.outcome, verdict.detail) == ("ok", "2 tests passed, 1 do not apply")
+    bad = "INFO: test_readme (common.CommonCheckLayer.test_readme)\nINFO:  ... FAIL\n"
+    verdict = bitbake_check.judge_layer(where, bitbake.Outcome(2, good + bad, 1.0))
+    assert (verdict.outcome, verdict.detail) == ("FAILED", "test_readme: FAIL")
+    nothing = bitbake_check.judge_layer(where, bitbake.Outcome(0, "", 1.0))
+    assert nothing.outcome == "FAILED"
 
 
 def test_an_error_line_fails_a_check_whatever_the_status(tmp_path: Path) -> None:

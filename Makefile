@@ -39,7 +39,7 @@ check: ## Lints and types.
 	"$$python" -m ruff format --check .
 	"$$python" -m mypy pylib/hetoci/src pylib/hetoci_lab/src recipes/common/labels.py
 	"$$python" -m mypy --explicit-package-bases labtests/conftest.py
-	git ls-files '*.sh' .ci/run '**/vboard/init' | xargs shellcheck
+	git ls-files '*.sh' .ci/run '**/vboard/init' '**/bin/hetoci-lab' | xargs shellcheck
 
 unit:  ## Tests that need no board.
 	@python=$(PYTHON)

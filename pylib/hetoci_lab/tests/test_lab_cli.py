@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: MIT
 """The command line: what a dry run prints, what a mistake is answered with."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from hetoci_lab import build, cli
+from hetoci_lab import build, cli, paths
 from hetoci_lab.machine import Machine
 from hetoci_lab.virtual_bench import Bench
 
@@ -15,6 +16,18 @@ from hetoci_lab.virtual_bench import Bench
 def hetoci_lab(*words: str) -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, "-m", "hetoci_lab.cli", *words]
     return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_the_command_of_a_checkout_works_from_anywhere_by_a_link(tmp_path: Path) -> None:
+    link = tmp_path / "hetoci-lab"
+    link.symlink_to(paths.tree() / "pylib/hetoci_lab/bin/hetoci-lab")
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run(
+        [link, "run", "boot", "--env", "vboard", "--dry-run"],
+        cwd=tmp_path, env=env, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "-m pytest" in done.stdout
 
 
 def test_a_dry_run_prints_the_exact_command() -> None:

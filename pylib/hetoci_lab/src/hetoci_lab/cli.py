@@ -230,7 +230,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, runner.terminated)
     try:
-        app()
+        app(prog_name="hetoci-lab")
     except session.BoardSilent as error:
         typer.echo(f"hetoci-lab: {error}", err=True)
         sys.exit(BOOT_FAILED)

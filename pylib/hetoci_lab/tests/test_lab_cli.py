@@ -45,6 +45,7 @@ def test_a_dry_run_prints_the_exact_command() -> None:
         (["run", "boot", "--bench"], ["labgrid-coordinator -l", "LG_PLACE=vboard-1", "-m pytest"]),
         (["serve", "--places", "2"], ["labgrid-exporter -c", "-p vboard-2 create", "qemu-system"]),
         (["bench", "runtime"], ["qemu-system-aarch64 -M", "python3 /run/runtime.py"]),
+        (["bench", "domains"], ["'cat > /run/Image'", "python3 /run/domains.py"]),
     ],
 )
 def test_a_dry_run_prints_and_starts_nothing(

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: MIT
 """`hetoci-lab bench`: measuring scripts of labtests/bench, run on the board.
 
-A script is NAME.py or NAME.sh. It is copied to the board and run there (python3, sh). Every
-line of its standard output that is a JSON object is a measurement, {"name", "unit", "value" or
-"values"}; other lines are shown and forgotten. A script that ends with a status other than 0
-ends the command.
+A script is NAME.py or NAME.sh. It is copied to the board and run there (python3, sh), as are files
+of the built board before, which lines `# board file: NAME` of it name. Every line of its standard
+output that is a JSON object is a measurement, {"name", "unit", "value" or "values"}; other lines
+are shown and forgotten. A script that ends with a status other than 0 ends the command.
 """
 
 import json
+import re
 import shlex
 import time
 from collections.abc import Callable
@@ -94,19 +95,29 @@ def dry_run(names: list[str], variant: str, say: Callable[[str], None]) -> None:
     with Session(build.build(), variant, on=False) as session:
         say(shlex.join(session.command()))
         for script in scripts(names):
-            for command in _commands(script):
+            files = _files(script, session.machine.board)
+            for command in (*map(_put, files), _start(script)):
                 say(shlex.join(session.ssh_command(command)))
 
 
-def _commands(script: Path) -> tuple[str, str]:
-    place = f"/run/{script.name}"
-    return f"cat > {place}", f"{INTERPRETERS[script.suffix]} {place}"
+def _files(script: Path, board: Path) -> list[Path]:
+    """What is copied to the board, the script last."""
+    wanted = re.findall(r"^# board file: (\S+)$", script.read_text(), re.MULTILINE)
+    return [*(board / name for name in wanted), script]
+
+
+def _put(file: Path) -> str:
+    return f"cat > /run/{file.name}"
+
+
+def _start(script: Path) -> str:
+    return f"{INTERPRETERS[script.suffix]} /run/{script.name}"
 
 
 def _run_one(session: Session, script: Path) -> list[dict[str, Any]]:
-    put, start = _commands(script)
-    session.ssh(put, stdin=script.read_bytes())
-    done = session.ssh(start, timeout=TIMEOUT)
+    for file in _files(script, session.machine.board):
+        session.ssh(_put(file), stdin=file.read_bytes())
+    done = session.ssh(_start(script), timeout=TIMEOUT)
     if done.returncode:
         tail = "\n  ".join(done.stdout.splitlines()[-10:])
         raise LabError(f"{script.name} ended with status {done.returncode}:\n  {tail}")

@@ -240,6 +240,8 @@ def _see_through(request: Request, record: Record, pid: int, ready: int) -> None
     host.checkpoint("create:pid-file")
     record.data["committed"] = True
     record.save()
+    if not record.data["hooks"].get("poststart"):  # which are run by the interpreter
+        record.offer_answers()
     host.checkpoint("create:committed")
 
 

@@ -60,7 +60,7 @@ class FirmwareKeeper(Keeper):
             self._started = True
             self._record.mark(state.STARTED)
         except HetociError as error:
-            self._answer(reply, str(error))
+            self._refuse(reply, str(error))
             raise Ended(1) from None
         self._streams.begin(self._record.data["traces"], self._record.data["consoles"])
         self._answer(reply, "ok")

@@ -98,6 +98,7 @@ class Keeper:
         self._started = False
         self._poll = select.poll()
         self._control = -1
+        self._answers = -1
         self._wake = -1
 
     def main(self) -> None:
@@ -166,6 +167,7 @@ class Keeper:
             console.give_terminal(host, job.console_socket)
         self._control = host.open(f"{record.directory}/{state.CONTROL}", os.O_RDWR | os.O_NONBLOCK)
         self._poll.register(self._control, select.POLLIN)
+        self._answers = record.open_answers()
         self._prepare()
 
     def _close_strangers(self) -> None:
@@ -228,14 +230,20 @@ class Keeper:
                 self._start(command)
 
     def _answer(self, reply: str, text: str) -> None:
+        path = f"{self._record.directory}/{reply}"
         try:
-            descriptor = self._host.open(
-                f"{self._record.directory}/{reply}", os.O_WRONLY | os.O_NONBLOCK
-            )
+            descriptor = self._host.open(path, os.O_WRONLY | os.O_NONBLOCK)
+            try:
+                os.write(descriptor, text.encode() + b"\n")
+            finally:
+                os.close(descriptor)
         except OSError:  # whoever asked is gone
             return
-        os.write(descriptor, text.encode())
-        os.close(descriptor)
+
+    def _refuse(self, reply: str, text: str) -> None:
+        """Answer that the start failed, and leave the reason for those who ask later."""
+        self._record.mark(state.FAILED, text)
+        self._answer(reply, text)
 
     def _signal_sent(self) -> int:
         """The signal that ends the container: what kill noted, else what we got; 0 if none."""

@@ -23,9 +23,13 @@ if TYPE_CHECKING:
 DIRECTORY = f"{RUN}/containers"
 RECORD = "record.json"
 CONTROL = "control"  # FIFO: commands to the keeper
+ANSWER = "answer"  # FIFO: its answers to the launcher, where a start needs nothing but the keeper
 STARTED = "started"  # mark: the core was started
+FAILED = "failed"  # why the start failed
 SIGNAL = "signal"  # the number of the signal that ended the container
 NETWORK = "network"  # inode and path of a network namespace that has filters of ours
+
+_NOT_YET = ".new"  # the FIFO of a container that is still being created
 
 #: States of runtime-spec 1.2, "State".
 CREATING, CREATED, RUNNING, STOPPED = "creating", "created", "running", "stopped"
@@ -139,6 +143,16 @@ class Record:
         except FileNotFoundError:
             return
 
+    def open_answers(self) -> int:
+        """For the keeper, as long as it lives: whoever reads the FIFO sees its end by that."""
+        path = f"{self.directory}/{ANSWER}{_NOT_YET}"
+        return self.host.open(path, os.O_RDWR | os.O_NONBLOCK)
+
+    def offer_answers(self) -> None:
+        """From now on the launcher may have the keeper start the container."""
+        path = self.host.path(f"{self.directory}/{ANSWER}")
+        os.rename(path + _NOT_YET, path)
+
     def state(self, status: str | None = None) -> dict[str, Any]:
         """The state object of runtime-spec 1.2, with runc's additions."""
         from . import OCI_VERSION
@@ -171,7 +185,8 @@ def create(host: Host, root: str, container: str, data: dict[str, Any]) -> Recor
     host.make_directory(new)
     record = Record(host, new, {**data, "id": container, "root": root})
     record.save()
-    os.mkfifo(host.path(f"{new}/{CONTROL}"), 0o600)
+    for name in (CONTROL, ANSWER + _NOT_YET):
+        os.mkfifo(host.path(f"{new}/{name}"), 0o600)
     try:
         os.rename(host.path(new), host.path(final))
     except OSError as error:

@@ -146,7 +146,7 @@ class DomainKeeper(Keeper):
         except (Ended, HetociError) as error:
             words = error.words if isinstance(error, Ended) else str(error)
             if self._asked and words:
-                self._answer(self._asked, words)
+                self._refuse(self._asked, words)
             raise
 
     def _start(self, command: str) -> None:
@@ -179,7 +179,7 @@ class DomainKeeper(Keeper):
             try:
                 xen.xl(self._host, ["unpause", self._plan.name])
             except XenError as error:
-                self._answer(reply, str(error))
+                self._refuse(reply, str(error))
                 raise Ended(1) from None
             if self._serial is not None:
                 self._serial.begin(self._session)

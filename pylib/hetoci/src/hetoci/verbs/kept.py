@@ -43,6 +43,9 @@ def start(host: Host, line: CommandLine) -> int:
 
 def start_record(host: Host, line: CommandLine, record: Record) -> None:
     """Have the keeper start its payload. Raises HetociError with its reason."""
+    failed = host.text(f"{record.directory}/{state.FAILED}")
+    if failed:
+        raise HetociError(failed)
     status = record.status()
     if status != state.CREATED:
         raise StateError(f"cannot start container {record.id}: it is {status}, not created")
@@ -83,7 +86,7 @@ def ask_keeper(host: Host, record: Record, command: str) -> str:
 
 def _read_all(descriptor: int) -> str:
     with os.fdopen(descriptor, "rb", buffering=0) as stream:
-        return (stream.read(1 << 16) or b"").decode("utf-8", "replace")
+        return (stream.read(1 << 16) or b"").decode("utf-8", "replace").rstrip("\n")
 
 
 def run_created(

@@ -145,10 +145,18 @@ def attach(
     spaces: Spaces, path: str | None = None, of: state.Record | None = None, domain: int = 5
 ) -> tuple[network.Network, FakeStore, list[tuple[str, str]]]:
     """A keeper's way into the box, as if it came from outside."""
-    found = network.Network(Host(), of or record(), spaces.path("box") if path is None else path)
-    found.enter()
+    found = enter(of or record(), spaces.path("box") if path is None else path)
     store: Any = FakeStore(spaces)
     return found, store, found.attach(store, domain, "hetoci-x")
+
+
+def enter(of: state.Record, path: str) -> network.Network:
+    outside = os.open("/proc/self/ns/net", os.O_RDONLY)
+    try:
+        network.enter(Host(), path)
+        return network.Network(Host(), of, path, outside)
+    finally:
+        os.close(outside)
 
 
 def configure(spaces: Spaces, agent: Path, items: list[tuple[str, str]], code: int = 0) -> None:
@@ -340,11 +348,17 @@ def test_a_kernel_that_makes_no_device_is_given_up(
     spaces: Spaces, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(network, "_PATIENCE", 0.05)
-    found = network.Network(Host(), record(), spaces.path("box"))
-    found.enter()
+    found = enter(record(), spaces.path("box"))
     store: Any = FakeStore(None)
     with pytest.raises(XenError, match=r"made no network device vif5\.0 within"):
         found.attach(store, 5, "hetoci-x")
+
+
+def test_only_a_namespace_with_a_loopback_device_alone_has_no_devices(spaces: Spaces) -> None:
+    network.enter(Host(), spaces.path("box"))
+    assert Host().has_network_devices()
+    Host().new_network_namespace()
+    assert not Host().has_network_devices()
 
 
 def test_a_namespace_that_is_gone_is_a_sentence(spaces: Spaces) -> None:

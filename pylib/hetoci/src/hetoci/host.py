@@ -294,6 +294,12 @@ class Host:
         """Move this process into the network namespace that is open as `descriptor` (setns(2))."""
         _namespaces("setns", descriptor, _CLONE_NEWNET)
 
+    def has_network_devices(self) -> bool:
+        """True if this process's network namespace has others than its loopback device."""
+        with open("/proc/self/net/dev", encoding="utf-8") as lines:
+            names = [line.partition(":")[0].strip() for line in lines if ":" in line]
+        return names not in ([], ["lo"])
+
     def now(self) -> str:
         """The time in RFC 3339 form, UTC."""
         import time

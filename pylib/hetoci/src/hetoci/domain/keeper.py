@@ -19,8 +19,6 @@ from ..keeper import FAULT, KILLED, Ended, Job, Keeper
 from ..model import DOMAIN
 from ..signals import signal
 from . import building, life, program, wire
-from .guest import Guest
-from .ninep import Server
 from .serial import Serial
 from .sessions import Session
 from .store import Store
@@ -30,6 +28,7 @@ if TYPE_CHECKING:
     from ..designs import DeviceFile
     from ..host import Host
     from .execs import Execs
+    from .guest import Guest
     from .network import Network
     from .plan import Plan
     from .wire import Frame, Link
@@ -49,6 +48,7 @@ class DomainKeeper(Keeper):
         self._guest: Guest | None = None
         self._serial: Serial | None = None
         self._xenstore: Store | None = None
+        self._outside = -1  # the network namespace that dom0's devices appear in
         self._network: Network | None = None
         self._told = b""  # items about the network
         self._domain = 0
@@ -81,18 +81,17 @@ class DomainKeeper(Keeper):
         """The keeper lives in the container's network namespace: what an engine makes in that of
         the container's pid is the domain's."""
         if self._plan.network is not None:
-            from .network import Network
-
-            self._network = Network(self._host, self._record, self._plan.network)
-            self._undo.append(self._network.detach)
+            self._outside = self._host.open("/proc/self/ns/net", os.O_RDONLY)
+            self._undo.append(self._detach_network)
         super()._join_surroundings()
-        if self._network is not None:
-            self._network.enter()
+        if self._plan.network:
+            from . import network
+
+            network.enter(self._host, self._plan.network)
 
     def _prepare(self) -> None:
         host, record, plan = self._host, self._record, self._plan
         os.umask(0)
-        host.raise_file_limit()  # the guest's kernel keeps a file open for each name it knows
         lock = host.open(f"{record.directory}/{life.LOCK}", os.O_RDWR | os.O_CREAT)
         fcntl.flock(lock, fcntl.LOCK_EX)
         if self._job.console_socket:
@@ -130,6 +129,9 @@ class DomainKeeper(Keeper):
         if plan.items is None:
             self._poll.register(self._store.descriptor, select.POLLIN)
             return
+        from .guest import Guest
+        from .ninep import Server
+
         self._serial.keep_tail()
         self._guest = Guest(self._host, self._store, self._domain)
         self._guest.offer("root", Server(*plan.root))
@@ -189,9 +191,17 @@ class DomainKeeper(Keeper):
 
     def _attach_network(self) -> None:
         """By now, after create and its hooks, the engine has made what there is."""
+        if self._outside < 0 or not self._host.has_network_devices():
+            return
+        from .network import Network
+
+        self._network = Network(self._host, self._record, self._plan.network or "", self._outside)
+        told = self._network.attach(self._store, self._domain, self._plan.name)
+        self._told = program.pack(told)
+
+    def _detach_network(self) -> None:
         if self._network is not None:
-            told = self._network.attach(self._store, self._domain, self._plan.name)
-            self._told = program.pack(told)
+            self._network.detach()
 
     def _run(self) -> None:
         plan, directory = self._plan, self._record.directory
@@ -209,6 +219,9 @@ class DomainKeeper(Keeper):
         if self._plan.items is not None:
             self._deadline = None
         self._answer(self._asked, "ok")
+        if self._plan.items is not None:
+            # The guest's kernel will keep a file open for each name it knows.
+            self._host.raise_file_limit()
 
     # while it runs
 

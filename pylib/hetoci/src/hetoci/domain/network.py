@@ -307,40 +307,35 @@ def connect(store: Store, domain: int, number: int) -> None:
     store.write(f"{back}/hotplug-status", "connected")
 
 
+def enter(host: Host, path: str) -> None:
+    """Move this process into the network namespace `path`. Raises XenError."""
+    try:
+        descriptor = host.open(path, os.O_RDONLY)
+        try:
+            host.enter_network_namespace(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise XenError(f"cannot enter the network namespace {path}: {explain(error)}") from error
+
+
 class Network:
     """The namespace of a container that is a domain, from its keeper's point of view."""
 
-    def __init__(self, host: Host, record: Record, path: str) -> None:
-        """In the namespace that dom0's devices appear in. path: of the container's namespace, ""
-        for a new one that the keeper makes."""
+    def __init__(self, host: Host, record: Record, path: str, outside: int) -> None:
+        """In the container's namespace, which has the path `path`, "" if the keeper has made it.
+        outside: descriptor of the one that dom0's devices appear in."""
         self._host = host
         self._record = record
         self._path = path
-        self._outside = netlink.Socket()
-        self._inside: netlink.Socket | None = None
-        self._claim: claims.Claim | None = None
-
-    def enter(self) -> None:
-        """Go where the container's network is. Raises XenError."""
-        if self._path:
-            try:
-                descriptor = self._host.open(self._path, os.O_RDONLY)
-                try:
-                    self._host.enter_network_namespace(descriptor)
-                finally:
-                    os.close(descriptor)
-            except OSError as error:
-                raise XenError(
-                    f"cannot enter the network namespace {self._path}: {explain(error)}"
-                ) from error
+        self._outside = netlink.inside(host, outside)
         self._inside = netlink.Socket()
+        self._claim: claims.Claim | None = None
 
     def attach(self, store: Store, domain: int, name: str) -> list[tuple[str, str]]:
         """Give the domain what the namespace has by now; what the agent is told of it. Raises
         XenError or DeviceBusy."""
         net = self._inside
-        if net is None:
-            return []
         try:
             found = devices(net)
             if not found:
@@ -383,8 +378,7 @@ class Network:
         index = _await(lambda: _index(self._outside, vif), vif)
         _change(self._outside, index, netlink.number(_IFLA_NET_NS_PID, os.getpid()))
         self._silence(vif)
-        if net is not None:
-            join(net, device, vif, f"hetoci {self._record.id[:200]}")
+        join(net, device, vif, f"hetoci {self._record.id[:200]}")
         connect(store, domain, number)
         self._host.checkpoint("keeper:attached")
 
@@ -398,7 +392,7 @@ class Network:
     def detach(self) -> None:
         """Give the namespace back as it was. The domain's devices go with the domain."""
         claim, self._claim = self._claim, None
-        if claim is None or self._inside is None:
+        if claim is None:
             return
         try:
             separate(self._inside)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 
 from .. import bundle as bundles
-from .. import config, delegate, metadata, verbs
+from .. import config, metadata, verbs
 from ..errors import UsageError
 
 TYPE_CHECKING = False
@@ -29,8 +29,7 @@ def create(host: Host, line: CommandLine) -> int:
     """`create [options] ID`."""
     bundle, settings, workload = _look(host, line)
     if workload is None:
-        delegate.note(host)
-        return delegate.replace_us(host, line.argv)
+        return _delegate(host, line)
     code: int = verbs.load(workload.kind).create(host, line, bundle, settings, workload)
     return code
 
@@ -39,10 +38,16 @@ def run(host: Host, line: CommandLine) -> int:
     """`run [options] ID`: create, start, wait, delete; with --detach only the first two."""
     bundle, settings, workload = _look(host, line)
     if workload is None:
-        delegate.note(host)
-        return delegate.replace_us(host, line.argv)
+        return _delegate(host, line)
     code: int = verbs.load(workload.kind).run(host, line, bundle, settings, workload)
     return code
+
+
+def _delegate(host: Host, line: CommandLine) -> int:
+    from .. import delegate
+
+    delegate.note(host)
+    return delegate.replace_us(host, line.argv)
 
 
 def _look(host: Host, line: CommandLine) -> tuple[Bundle, Config, Workload | None]:
@@ -71,7 +76,8 @@ def workload_of(host: Host, bundle: Bundle, settings: Config) -> Workload | None
         vm=bundle.section("vm"),
     )
     workload = metadata.workload(sources, settings)
-    if workload is not None:
+    model: str = getattr(workload, "model", "")
+    if workload is not None and (workload.platform or model):
         from .. import inventory
 
         inventory.check_platform(host, workload)

@@ -37,7 +37,7 @@ def create(
 
     container = container_id(line)
     xen.require(host)
-    reap.quick(host)
+    reap.quick(host, devices=bool(workload.accelerators or workload.vm))
     request = execute.Request(host, line, container, bundle)
     name = xen.domain_name(line.root, container)
     plan = planning.make(host, bundle, settings, workload, name)

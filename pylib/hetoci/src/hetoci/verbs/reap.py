@@ -6,8 +6,7 @@ from __future__ import annotations
 import os
 import sys
 
-from .. import backends, cdi, cgroup, claims, config, state, verbs
-from ..backends import remoteproc
+from .. import cgroup, claims, state, verbs
 from ..errors import DeviceBusy, HetociError, TeardownError
 from ..host import explain
 from ..model import OCCUPIED_STATES, Holder
@@ -28,23 +27,26 @@ def reap(host: Host, line: CommandLine) -> int:
     if line.flag("quiet", "q"):
         done = []
     sys.stdout.write("".join(f"{text}\n" for text in done))
+    from .. import cdi, config
+
     cdi.refresh(host, config.load(host))
     if failures:
         raise TeardownError(failures)
     return 0
 
 
-def quick(host: Host) -> None:
+def quick(host: Host, *, devices: bool = True) -> None:
     """What create does first, so that a container that died badly does not block the next.
-    What fails here is reported by whoever needs the device."""
-    sweep(host, thorough=False)
+    What fails here is reported by whoever needs the device. devices: as `sweep`."""
+    sweep(host, thorough=False, devices=devices)
 
 
-def sweep(host: Host, *, thorough: bool) -> tuple[list[str], list[str]]:
+def sweep(host: Host, *, thorough: bool, devices: bool = True) -> tuple[list[str], list[str]]:
     """Give back everything without a living owner; (what was done, what failed).
 
     thorough: also forget stopped containers whose bundle is gone, that is whose engine will
-    never ask for them again.
+    never ask for them again. devices: also look at each device of the board, which takes the
+    modules of all their kinds; else only at what records name, and at domains.
     """
     done: list[str] = []
     failures: list[str] = []
@@ -61,8 +63,9 @@ def sweep(host: Host, *, thorough: bool) -> tuple[list[str], list[str]]:
             continue
         if said:
             done.append(said)
-    _free_cores(host, attributes, done, failures)
-    _free_others(host, done, failures)
+    if devices:
+        _free_cores(host, attributes, done, failures)
+        _free_others(host, done, failures)
     _destroy_domains(host, done, failures)
     done += _remove_leftovers(host)
     return done, failures
@@ -98,6 +101,8 @@ def _free_cores(
 
 def _free_others(host: Host, done: list[str], failures: list[str]) -> None:
     """Regions, slots and endpoints with something of ours in them that nobody holds."""
+    from .. import backends
+
     for name in backends.with_leftovers(host):
         try:
             backend = backends.load(host, name)
@@ -143,6 +148,8 @@ def _destroy_domains(host: Host, done: list[str], failures: list[str]) -> None:
 
 def _ours(host: Host) -> list[str]:
     """Cores that run firmware of ours or for which some is staged."""
+    from ..backends import remoteproc
+
     return [
         name
         for name in host.listing(remoteproc.CLASS)
@@ -154,6 +161,8 @@ def _ours(host: Host) -> list[str]:
 def free_core(host: Host, instance: str, attributes: Mapping[str, str]) -> list[str]:
     """Stop the core if it runs firmware of ours that nobody holds, remove what is staged for
     it and put its sysfs attributes back; what failed, in sentences."""
+    from ..backends import remoteproc
+
     if not remoteproc.is_staged(host, instance) and not remoteproc.runs_ours(host, instance):
         return []
     start = host.start_time(os.getpid()) or ""

@@ -99,6 +99,18 @@ def test_mmdebstraps_own_sources_are_found() -> None:
     assert any(f" {debian.SUITE} " in line for line in lines)
 
 
+def test_the_hosts_programs_in_the_root_are_all_listed_for_their_removal(tmp_path: Path) -> None:
+    for name in ("usr/sbin", "usr/lib"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "lib").symlink_to("usr/lib")
+    run.output(["sh", rootfs.BOARD / "native.sh", tmp_path])
+    listed = (tmp_path / "native").read_text().splitlines()
+    put = [file for file in (tmp_path / "usr").rglob("*") if file.is_file()]
+    assert {(tmp_path / name[1:]).resolve() for name in listed} == set(put)
+    assert {"/usr/sbin/dpkg-deb", "/usr/sbin/dpkg-split", "/usr/sbin/tar"} < set(listed)
+    assert (tmp_path / "lib64").is_symlink()
+
+
 def test_the_packages_of_a_manifest_become_pins(tmp_path: Path) -> None:
     manifest = tmp_path / "manifest.json"
     manifest.write_text(json.dumps({"packages": [{"name": "a", "version": "1-2"}]}))

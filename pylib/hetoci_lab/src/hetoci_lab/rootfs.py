@@ -52,7 +52,8 @@ def build(folder: Path, log: Path, progress: Step, pins: dict[str, str] | None =
             )
         )
         command += [f"--setup-hook=upload {preferences} /etc/apt/preferences.d/pins"]
-    command += [f"--extract-hook={(BOARD / 'native.sh').read_text()}"]
+    if not runs_natively():
+        command += [f"--extract-hook={(BOARD / 'native.sh').read_text()}"]
     command += [f"--customize-hook=copy-in {BOARD / 'base/usr'} /"]
     command += [f"--customize-hook={(BOARD / 'customize.sh').read_text()}"]
     command += [debian.SUITE, archive, *debian.sources()]
@@ -101,9 +102,14 @@ def _compare(pins: dict[str, str], found: dict[str, str]) -> None:
         )
 
 
+def runs_natively() -> bool:
+    """Say whether this host runs the board's programs by itself."""
+    return platform.machine() in ("aarch64", "arm64")
+
+
 def ensure_foreign_execution() -> None:
     """Raise LabError if this host can't run the board's programs (package set-up needs it)."""
-    if platform.machine() in ("aarch64", "arm64"):
+    if runs_natively():
         return
     handler = Path("/proc/sys/fs/binfmt_misc/qemu-aarch64")
     if not handler.is_file() or "enabled" not in handler.read_text():

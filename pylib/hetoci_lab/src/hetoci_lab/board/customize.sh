@@ -6,12 +6,14 @@ set -eu
 root=$1
 
 # The host's programs of native.sh, and the folders that only they needed.
-while read -r file; do
-	rm "$root$file"
-	folder=$(realpath "$root${file%/*}")
-	rmdir --ignore-fail-on-non-empty "$folder"
-done < "$root/native"
-rm "$root/native" "$root/lib64"
+if [ -e "$root/native" ]; then
+	while read -r file; do
+		rm "$root$file"
+		folder=$(realpath "$root${file%/*}")
+		rmdir --ignore-fail-on-non-empty "$folder"
+	done < "$root/native"
+	rm "$root/native" "$root/lib64"
+fi
 
 # What is installed, with apt's hash of each package: the manifest beside the image is made of it.
 mkdir -p "$root/usr/share/vboard"

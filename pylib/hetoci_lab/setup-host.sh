@@ -10,6 +10,8 @@ packages="arch-test bc bison buildah debian-archive-keyring device-tree-compiler
 	gcc gcc-aarch64-linux-gnu gcc-arm-none-eabi iproute2 kmod libc6-dev libc6-dev-arm64-cross
 	libelf-dev libssl-dev make mmdebstrap microcom openssh-client python3-venv qemu-system-arm
 	qemu-user-static ser2net shellcheck squashfs-tools-ng uidmap xz-utils"
+# Debian 12's buildah does without; later ones look for it, although no image here has a network.
+grep -qs '^VERSION_CODENAME=bookworm$' /etc/os-release || packages="$packages netavark"
 need_kib=$((3 * 1024 * 1024))
 
 say() { echo "$*" >&2; }

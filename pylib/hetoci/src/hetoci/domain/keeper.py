@@ -19,6 +19,8 @@ from ..keeper import FAULT, KILLED, Ended, Job, Keeper
 from ..model import DOMAIN
 from ..signals import signal
 from . import building, life, program, wire
+from .guest import Guest
+from .ninep import Server
 from .serial import Serial
 from .sessions import Session
 from .store import Store
@@ -28,7 +30,6 @@ if TYPE_CHECKING:
     from ..designs import DeviceFile
     from ..host import Host
     from .execs import Execs
-    from .guest import Guest
     from .network import Network
     from .plan import Plan
     from .wire import Frame, Link
@@ -129,9 +130,6 @@ class DomainKeeper(Keeper):
         if plan.items is None:
             self._poll.register(self._store.descriptor, select.POLLIN)
             return
-        from .guest import Guest
-        from .ninep import Server
-
         self._serial.keep_tail()
         self._guest = Guest(self._host, self._store, self._domain)
         self._guest.offer("root", Server(*plan.root))

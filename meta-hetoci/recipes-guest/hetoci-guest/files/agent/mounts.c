@@ -20,8 +20,9 @@ bool mount_share(const char *tag, const char *where, const char *options)
 	char data[128];
 
 	snprintf(data, sizeof(data), "trans=xen,version=9p2000.L,access=client,%s", options);
-	/* The front end connects a little after we have started, and says so nowhere. */
-	for (int tries = 0; tries < 2000; tries++) {
+	/* The front end connects a little after we have started, on a busy host many seconds after,
+	 * and says so nowhere: half a minute. */
+	for (int tries = 0; tries < 6000; tries++) {
 		if (!mount(tag, where, "9p", 0, data))
 			return true;
 		if (errno != EINVAL && errno != ENOENT)

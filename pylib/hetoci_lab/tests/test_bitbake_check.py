@@ -69,6 +69,8 @@ def test_yocto_check_layer_is_read_from_lines_or_pairs_of_lines(tmp_path: Path) 
     bad = "INFO: test_readme (common.CommonCheckLayer.test_readme)\nINFO:  ... FAIL\n"
     verdict = bitbake_check.judge_layer(where, bitbake.Outcome(2, good + bad, 1.0))
     assert (verdict.outcome, verdict.detail) == ("FAILED", "test_readme: FAIL")
+    odd = good.replace("... ok", "... expected failure")
+    assert bitbake_check.judge_layer(where, bitbake.Outcome(0, odd, 1.0)).outcome == "FAILED"
     nothing = bitbake_check.judge_layer(where, bitbake.Outcome(0, "", 1.0))
     assert nothing.outcome == "FAILED"
 

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from . import backends, claims, devicetree
-from .errors import DeviceNotFound
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -12,7 +11,6 @@ if TYPE_CHECKING:
     from .fabric import Fabric
     from .host import Host
     from .model import Core
-    from .workloads import Workload
 
 
 def cores(host: Host, *, with_clocks: bool = False) -> list[Core]:
@@ -49,22 +47,3 @@ def domains(host: Host) -> list[Domain]:
     from .domain import listing
 
     return listing.domains(host)
-
-
-def check_platform(host: Host, workload: Workload) -> None:
-    """Raise DeviceNotFound if the workload is for other boards than this one."""
-    if workload.platform:
-        ours = devicetree.strings(host, devicetree.BASE, "compatible")
-        if not set(ours) & set(workload.platform):
-            raise DeviceNotFound(
-                f"the image is for boards compatible with {' or '.join(workload.platform)},"
-                f" this one is {' '.join(ours) or 'without a device tree'}"
-            )
-    model = getattr(workload, "model", "")
-    if model:
-        found = " ".join(devicetree.strings(host, devicetree.BASE, "model"))
-        if found != model:
-            raise DeviceNotFound(
-                f"the image is for the board {model!r}, this one is"
-                f" {repr(found) if found else 'without a model in its device tree'}"
-            )

@@ -7,7 +7,7 @@ import os
 
 from .. import bundle as bundles
 from .. import config, metadata, verbs
-from ..errors import UsageError
+from ..errors import DeviceNotFound, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -76,12 +76,31 @@ def workload_of(host: Host, bundle: Bundle, settings: Config) -> Workload | None
         vm=bundle.section("vm"),
     )
     workload = metadata.workload(sources, settings)
-    model: str = getattr(workload, "model", "")
-    if workload is not None and (workload.platform or model):
-        from .. import inventory
-
-        inventory.check_platform(host, workload)
+    if workload is not None:
+        _check_platform(host, workload)
     return workload
+
+
+def _check_platform(host: Host, workload: Workload) -> None:
+    model = getattr(workload, "model", "")
+    if not workload.platform and not model:
+        return
+    from .. import devicetree
+
+    if workload.platform:
+        ours = devicetree.strings(host, devicetree.BASE, "compatible")
+        if not set(ours) & set(workload.platform):
+            raise DeviceNotFound(
+                f"the image is for boards compatible with {' or '.join(workload.platform)},"
+                f" this one is {' '.join(ours) or 'without a device tree'}"
+            )
+    if model:
+        found = " ".join(devicetree.strings(host, devicetree.BASE, "model"))
+        if found != model:
+            raise DeviceNotFound(
+                f"the image is for the board {model!r}, this one is"
+                f" {repr(found) if found else 'without a model in its device tree'}"
+            )
 
 
 def _with_requests(

@@ -43,6 +43,7 @@ ROUNDS = int(sys.argv[1]) if len(sys.argv) > 1 else 7
 BASE = Path("/run/bench-domains")
 ROOT = f"{BASE}/root"
 IMAGE = BASE / "image"
+BUSYBOX = Path("/bin/busybox")
 MEMORY = 32
 DISK_MEMORY = 64
 CMDLINE = "console=hvc0 quiet"
@@ -94,13 +95,17 @@ def bundle(folder: Path, root: Path, memory: int, **changes: Any) -> None:
     (folder / "config.json").write_text(json.dumps(config))
 
 
+def executable(place: Path, data: bytes) -> None:
+    place.write_bytes(data)
+    place.chmod(0o755)
+
+
 def program() -> None:
     """BASE becomes a bundle whose program prints a line and stays."""
     root = BASE / "rootfs"
     (root / "bin").mkdir(parents=True)
     for name in ("busybox", "sh", "sleep", "echo"):
-        (root / "bin" / name).write_bytes(Path("/bin/busybox").read_bytes())
-        (root / "bin" / name).chmod(0o755)
+        executable(root / "bin" / name, BUSYBOX.read_bytes())
     bundle(BASE, root, MEMORY, process={"args": ["sh", "-c", "echo first; exec sleep 1000"]})
 
 
@@ -109,22 +114,19 @@ def own_kernel() -> Path:
     IMAGE.mkdir()
     Path("/run/Image").rename(IMAGE / "Image")
     (IMAGE / "disk.img").write_bytes(WORD + b"\n" + bytes((8 << 20) - len(WORD) - 1))
-    directory, program = 0o40755, 0o100755
-    files = (("dev", directory, b""), ("bin", directory, b""), ("init", program, INIT.encode()),
-             ("bin/busybox", program, Path("/bin/busybox").read_bytes()))  # fmt: skip
-    parts = [_archived(*file) for file in files]
-    (IMAGE / "ramdisk").write_bytes(b"".join(parts) + _archived("TRAILER!!!", 0, b""))
+    ram = BASE / "ram"
+    for name in ("dev", "bin"):
+        (ram / name).mkdir(parents=True)
+    executable(ram / "init", INIT.encode())
+    executable(ram / "bin/busybox", BUSYBOX.read_bytes())
+    pack = [BUSYBOX, "cpio", "-o", "-H", "newc"]
+    files = b"dev\nbin\ninit\nbin/busybox\n"
+    packed = subprocess.run(pack, input=files, cwd=ram, capture_output=True, check=True)
+    (IMAGE / "ramdisk").write_bytes(packed.stdout)
     keys = {"kernel": "/Image", "ramdisk": "/ramdisk", "disk": "/disk.img", "cmdline": CMDLINE}
     annotations = {f"io.hetoci.domain.{key}": value for key, value in keys.items()}
     bundle(BASE / "disk", IMAGE, DISK_MEMORY, annotations=annotations)
     return BASE / "disk"
-
-
-def _archived(name: str, mode: int, data: bytes) -> bytes:
-    """A file as a kernel takes it (Linux, driver-api/early-userspace/buffer-format.rst)."""
-    fields = (0, mode, 0, 0, 1, 0, len(data), 0, 0, 0, 0, len(name) + 1, 0)
-    head = b"070701" + b"".join(b"%08x" % field for field in fields) + name.encode() + b"\0"
-    return head + bytes(-len(head) % 4) + data + bytes(-len(data) % 4)
 
 
 def wait(ready: Any, what: str) -> None:

@@ -22,7 +22,7 @@ import pytest
 
 from hetoci import claims, netlink, state
 from hetoci.backends import xen
-from hetoci.domain import network, program
+from hetoci.domain import netconfig, network, program
 from hetoci.errors import DeviceBusy, XenError
 from hetoci.host import Host
 from hetoci.model import Holder
@@ -194,7 +194,7 @@ def test_what_is_no_way_out_is_no_route_of_the_guests() -> None:
     to = netlink.attribute(1, bytes(15) + b"\1")
     device = netlink.number(4, 7)
     kinds = {
-        kind: network._ROUTE.pack(10, 128, 0, 0, 254, 2, 0, kind, 0) + to for kind in (1, 2, 5)
+        kind: netconfig._ROUTE.pack(10, 128, 0, 0, 254, 2, 0, kind, 0) + to for kind in (1, 2, 5)
     }
 
     class Table:
@@ -202,7 +202,7 @@ def test_what_is_no_way_out_is_no_route_of_the_guests() -> None:
             return [raw + device for raw in kinds.values()] if kind == netlink.GETROUTE else []
 
     table: Any = Table()
-    found = network.messages(table, [network.Device(7, "eth0", bytes(6), 1500)])
+    found = netconfig.messages(table, [netconfig.Device(7, "eth0", bytes(6), 1500)])
     assert found == [(netlink.NEWROUTE, kinds[1][:12] + netlink.number(4, 1) + to)]
 
 

@@ -19,13 +19,26 @@ from ..backends import xen
 from ..errors import DeviceBusy, XenError
 from ..host import explain
 from ..model import Holder
+from .netconfig import (
+    IFLA_IFALIAS,
+    IFLA_IFNAME,
+    IFLA_MTU,
+    LINK,
+    OURS,
+    UP,
+    devices,
+    first_ip,
+    items,
+    messages,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterable
+    from collections.abc import Callable
 
     from ..host import Host
     from ..state import Record
+    from .netconfig import Device
     from .store import Store
 
 #: How long dom0's kernel may take to make a network device, s.
@@ -37,30 +50,12 @@ _PRIORITY = 0x6865
 #: Of the namespace that a process is in (ip-sysctl.rst).
 _NO_IPV6 = "/proc/sys/net/ipv6/conf/{}/disable_ipv6"
 
-# linux/if.h, if_arp.h, if_ether.h
-_UP, _LOOPBACK, _NOARP = 0x1, 0x8, 0x80
-_ARPHRD_ETHER = 1
+# linux/if.h, if_ether.h
+_NOARP = 0x80
 _ETH_P_ALL = _socket.htons(3)
 
 # linux/if_link.h
-_IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_NET_NS_PID, _IFLA_IFALIAS = 1, 3, 4, 19, 20
-
-# linux/if_addr.h
-_IFA_LOCAL, _IFA_FLAGS = 2, 8
-_IFA_COPIED = (1, 2, 3, 4, 9)  # address, local, label, broadcast, priority of the route
-_IFA_F_NODAD, _IFA_F_PERMANENT, _IFA_F_NOPREFIXROUTE = 0x02, 0x80, 0x200
-
-# linux/rtnetlink.h
-_RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_MULTIPATH, _RTA_VIA = 1, 4, 5, 9, 18
-# destination, source, gateway, priority, own address, metrics, gateway of another family
-_RTA_COPIED = (1, 2, 5, 6, 7, 8, 18)
-_TABLE_MAIN, _UNICAST = 254, 1
-_BY_RA = 9
-_F_CLONED, _F_ONLINK = 0x200, 0x4
-
-# linux/neighbour.h
-_NUD_PERMANENT = 0x80
-_NDA_COPIED = (1, 2)  # address, hardware address
+_IFLA_NET_NS_PID = 19
 
 # linux/pkt_sched.h, pkt_cls.h, tc_act/tc_mirred.h
 _INGRESS, _INGRESS_HANDLE = 0xFFFFFFF1, 0xFFFF0000
@@ -69,135 +64,7 @@ _U32_SEL, _U32_ACT = 5, 7
 _ACT_KIND, _ACT_OPTIONS, _MIRRED_PARMS = 1, 2, 2
 _STOLEN, _EGRESS_REDIRECT = 4, 1
 
-_LINK = struct.Struct("=BxHiII")
-_ADDRESS = struct.Struct("=BBBBI")
-_ROUTE = struct.Struct("=BBBBBBBBI")
-_NEIGHBOUR = struct.Struct("=BxxxiHBB")
 _TRAFFIC = struct.Struct("=BxxxiIII")
-
-
-class Device:
-    """An Ethernet device of the namespace."""
-
-    __slots__ = ("index", "mac", "mtu", "name")
-
-    def __init__(self, index: int, name: str, mac: bytes, mtu: int) -> None:
-        self.index = index
-        self.name = name
-        self.mac = mac
-        self.mtu = mtu
-
-
-# what the namespace has
-
-
-def devices(net: netlink.Socket) -> list[Device]:
-    """Ethernet devices that are up, in the order in which they were made."""
-    found = []
-    for raw in net.dump(netlink.GETLINK, _LINK.pack(0, 0, 0, 0, 0)):
-        _family, kind, index, flags, _change = _LINK.unpack_from(raw)
-        values = netlink.attributes(raw[_LINK.size :])
-        alias = values.get(_IFLA_IFALIAS, b"")
-        if kind != _ARPHRD_ETHER or not flags & _UP or flags & _LOOPBACK or _is_ours(alias):
-            continue
-        mtu = struct.unpack("=I", values[_IFLA_MTU])[0]
-        name = values[_IFLA_IFNAME].rstrip(b"\0").decode()
-        found.append(Device(index, name, values[_IFLA_ADDRESS], mtu))
-    return sorted(found, key=lambda device: device.index)
-
-
-def _is_ours(alias: bytes) -> bool:
-    """True of a domain's device that is about to go."""
-    return alias.startswith(b"hetoci ")
-
-
-def messages(net: netlink.Socket, found: Iterable[Device]) -> list[tuple[int, bytes]]:
-    """What makes the guest's devices like `found`, in an order that works: kinds and bodies of
-    messages, in which a device's index is its place in `found`, from 1 on."""
-    places = {device.index: place for place, device in enumerate(found, 1)}
-    return [
-        *((netlink.NEWADDR, body) for body in _addresses(net, places)),
-        *((netlink.NEWNEIGH, body) for body in _neighbours(net, places)),
-        *((netlink.NEWROUTE, body) for body in _routes(net, places)),
-    ]
-
-
-def _addresses(net: netlink.Socket, places: dict[int, int]) -> list[bytes]:
-    """All but those that the kernel has made, or has by somebody's advertisement."""
-    found = []
-    for raw in net.dump(netlink.GETADDR, _ADDRESS.pack(0, 0, 0, 0, 0)):
-        family, prefix, flags, scope, index = _ADDRESS.unpack_from(raw)
-        values = netlink.attributes(raw[_ADDRESS.size :])
-        if _IFA_FLAGS in values:
-            flags = struct.unpack("=I", values[_IFA_FLAGS])[0]
-        if index not in places or not flags & _IFA_F_PERMANENT:
-            continue
-        if family == _socket.AF_INET6 and values[1][:2] == b"\xfe\x80":
-            continue
-        flags = _IFA_F_NOPREFIXROUTE | _IFA_F_PERMANENT  # the route to its network is told as well
-        if family == _socket.AF_INET6:  # the one who has the same address is joined with the guest
-            flags |= _IFA_F_NODAD
-        found.append(
-            _ADDRESS.pack(family, prefix, flags & 0xFF, scope, places[index])
-            + netlink.pick(values, _IFA_COPIED)
-            + netlink.number(_IFA_FLAGS, flags)
-        )
-    return found
-
-
-def _neighbours(net: netlink.Socket, places: dict[int, int]) -> list[bytes]:
-    """Those that somebody has set for good."""
-    found = []
-    for raw in net.dump(netlink.GETNEIGH, _NEIGHBOUR.pack(0, 0, 0, 0, 0)):
-        family, index, state, flags, kind = _NEIGHBOUR.unpack_from(raw)
-        if index in places and state & _NUD_PERMANENT:
-            values = netlink.attributes(raw[_NEIGHBOUR.size :])
-            found.append(
-                _NEIGHBOUR.pack(family, places[index], state, flags, kind)
-                + netlink.pick(values, _NDA_COPIED)
-            )
-    return found
-
-
-def _routes(net: netlink.Socket, places: dict[int, int]) -> list[bytes]:
-    """The main table's that lead somewhere, gateways last; but for those of IPv6 that each kernel
-    makes for itself or is sent by a router. (A kernel without IPV6_MULTIPLE_TABLES has its own
-    addresses in the main table.)"""
-    found = []
-    for raw in net.dump(netlink.GETROUTE, _ROUTE.pack(0, 0, 0, 0, 0, 0, 0, 0, 0)):
-        family, to, source, tos, table, protocol, scope, kind, flags = _ROUTE.unpack_from(raw)
-        values = netlink.attributes(raw[_ROUTE.size :])
-        if (table, kind) != (_TABLE_MAIN, _UNICAST) or protocol == _BY_RA or flags & _F_CLONED:
-            continue
-        if family == _socket.AF_INET6 and values.get(_RTA_DST, b"")[:2] == b"\xfe\x80":
-            continue
-        if _RTA_MULTIPATH in values:
-            raise XenError("a route over several ways cannot be given to a domain")
-        place = places.get(struct.unpack("=i", values.get(_RTA_OIF, bytes(4)))[0])
-        if place is None:
-            continue
-        head = _ROUTE.pack(family, to, source, tos, table, protocol, scope, kind, flags & _F_ONLINK)
-        body = head + netlink.number(_RTA_OIF, place) + netlink.pick(values, _RTA_COPIED)
-        found.append((_RTA_GATEWAY in values or _RTA_VIA in values, body))
-    return [body for _, body in sorted(found, key=lambda route: route[0])]
-
-
-def first_ip(settings: Iterable[tuple[int, bytes]], place: int) -> str:
-    """The first IPv4 address of the device at `place`; "" if there is none."""
-    for kind, body in settings:
-        if kind == netlink.NEWADDR and body[0] == _socket.AF_INET:
-            values = netlink.attributes(body[_ADDRESS.size :])
-            if _ADDRESS.unpack_from(body)[4] == place:
-                return _socket.inet_ntoa(values[_IFA_LOCAL])
-    return ""
-
-
-def items(
-    found: Iterable[Device], settings: Iterable[tuple[int, bytes]], quiet: Container[str]
-) -> list[tuple[str, str]]:
-    """The same for the agent (recipes-guest, item.c). quiet: names of devices without IPv6."""
-    told = [("i", f"{d.mac.hex()}\1{d.name}\1{d.mtu}\1{int(d.name in quiet)}") for d in found]
-    return told + [("N", f"{kind:04x}{body.hex()}") for kind, body in settings]
 
 
 # joining
@@ -255,8 +122,8 @@ def join(net: netlink.Socket, device: Device, vif: str, alias: str) -> None:
     _change(
         net,
         index,
-        netlink.number(_IFLA_MTU, device.mtu) + netlink.text(_IFLA_IFALIAS, alias),
-        _UP | _NOARP,
+        netlink.number(IFLA_MTU, device.mtu) + netlink.text(IFLA_IFALIAS, alias),
+        UP | _NOARP,
     )
     try:
         _redirect(net, index, device.index)
@@ -269,13 +136,13 @@ def join(net: netlink.Socket, device: Device, vif: str, alias: str) -> None:
 
 
 def _change(net: netlink.Socket, index: int, values: bytes, flags: int = 0) -> None:
-    net.ask(netlink.NEWLINK, _LINK.pack(0, 0, index, flags, flags) + values)
+    net.ask(netlink.NEWLINK, LINK.pack(0, 0, index, flags, flags) + values)
 
 
 def _index(net: netlink.Socket, name: str) -> int:
     """Raises OSError with ENODEV."""
-    found = net.ask(netlink.GETLINK, _LINK.pack(0, 0, 0, 0, 0) + netlink.text(_IFLA_IFNAME, name))
-    index: int = _LINK.unpack_from(found)[2]
+    found = net.ask(netlink.GETLINK, LINK.pack(0, 0, 0, 0, 0) + netlink.text(IFLA_IFNAME, name))
+    index: int = LINK.unpack_from(found)[2]
     return index
 
 
@@ -378,7 +245,7 @@ class Network:
         index = _await(lambda: _index(self._outside, vif), vif)
         _change(self._outside, index, netlink.number(_IFLA_NET_NS_PID, os.getpid()))
         self._silence(vif)
-        join(net, device, vif, f"hetoci {self._record.id[:200]}")
+        join(net, device, vif, OURS + self._record.id[:200])
         connect(store, domain, number)
         self._host.checkpoint("keeper:attached")
 

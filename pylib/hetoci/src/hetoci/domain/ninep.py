@@ -13,6 +13,25 @@ from __future__ import annotations
 import os
 import stat
 import struct
+from errno import EBADF, EINVAL, EIO, ENFILE, ENOENT, EOPNOTSUPP, EPERM, EROFS
+
+from .ninep_parts import (
+    ATIME,
+    GID,
+    LIST,
+    MODE,
+    MTIME,
+    SIZE,
+    UID,
+    Refused,
+    attributes,
+    checked_name,
+    entry_type,
+    new_times,
+    packed_entry,
+    qid,
+    strings,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,28 +43,11 @@ MSIZE = 32768
 _MAX_FIDS = 1 << 16
 _HEADER = struct.Struct("<IBH")
 
-_EPERM, _EIO, _EBADF, _EEXIST, _EINVAL, _ENFILE, _EROFS = 1, 5, 9, 17, 22, 23, 30
-_ENOENT, _ENOTDIR, _EOPNOTSUPP = 2, 20, 95
-
 #: Flags of Tlopen and Tlcreate: Linux's numbers of most architectures, whatever ours are.
 _ACCESS, _EXCL, _TRUNC = 0o3, 0o200, 0o1000
 
 _SAFE = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _PATH = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
-
-# Tsetattr's valid bits
-_MODE, _UID, _GID, _SIZE, _ATIME, _MTIME, _ATIME_SET, _MTIME_SET = 1, 2, 4, 8, 16, 32, 128, 256
-
-_ATTRIBUTES = struct.Struct("<QBIQIIIQQQQQQQQQQQQQQQ")
-_QID = struct.Struct("<BIQ")
-
-
-class Refused(Exception):
-    """The answer is an error number."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(number)
-        self.number = number
 
 
 class Fid:
@@ -66,36 +68,6 @@ class Fid:
             if descriptor >= 0:
                 os.close(descriptor)
         self.descriptor = self.file = -1
-
-
-def _strings(data: bytes, at: int, count: int) -> tuple[list[bytes], int]:
-    found = []
-    for _ in range(count):
-        (size,) = struct.unpack_from("<H", data, at)
-        at += 2
-        if at + size > len(data):
-            raise Refused(_EINVAL)
-        found.append(data[at : at + size])
-        at += size
-    return found, at
-
-
-def _name(data: bytes, at: int) -> tuple[bytes, int]:
-    (name,), at = _strings(data, at, 1)
-    if name in (b"", b".", b"..") or b"/" in name or b"\0" in name:
-        raise Refused(_EINVAL)
-    return name, at
-
-
-def _qid(status: os.stat_result) -> bytes:
-    kind = 0x80 if stat.S_ISDIR(status.st_mode) else 0x02 if stat.S_ISLNK(status.st_mode) else 0
-    # one number space for all file systems below the directory
-    number = (status.st_ino ^ (status.st_dev << 40)) & 0xFFFFFFFFFFFFFFFF
-    return _QID.pack(kind, 0, number)
-
-
-#: The list of names itself, as a directory.
-_LIST = os.stat_result((stat.S_IFDIR | 0o555, 1, 0, 2, 0, 0, 0, 0, 0, 0))
 
 
 class Server:
@@ -119,15 +91,15 @@ class Server:
         handler = _HANDLERS.get(kind)
         try:
             if handler is None:
-                raise Refused(_EOPNOTSUPP)
+                raise Refused(EOPNOTSUPP)
             body = handler(self, message)
             kind += 1
         except Refused as refusal:
             kind, body = 7, struct.pack("<I", refusal.number)
         except OSError as error:
-            kind, body = 7, struct.pack("<I", error.errno or _EIO)
+            kind, body = 7, struct.pack("<I", error.errno or EIO)
         except (struct.error, OverflowError, ValueError):
-            kind, body = 7, struct.pack("<I", _EINVAL)
+            kind, body = 7, struct.pack("<I", EINVAL)
         return _HEADER.pack(7 + len(body), kind, tag) + body
 
     # fids
@@ -135,41 +107,41 @@ class Server:
     def _fid(self, message: bytes, at: int = 7) -> Fid:
         fid = self._fids.get(int.from_bytes(message[at : at + 4], "little"))
         if fid is None:
-            raise Refused(_EBADF)
+            raise Refused(EBADF)
         return fid
 
     def _add(self, number: int, fid: Fid) -> None:
         if number in self._fids or len(self._fids) >= _MAX_FIDS:
             fid.close()
-            raise Refused(_EBADF if number in self._fids else _ENFILE)
+            raise Refused(EBADF if number in self._fids else ENFILE)
         self._fids[number] = fid
 
     def _changeable(self, message: bytes, at: int = 7) -> Fid:
         fid = self._fid(message, at)
         if fid.fixed or fid.descriptor < 0:
-            raise Refused(_EROFS)
+            raise Refused(EROFS)
         return fid
 
     # session
 
     def version(self, message: bytes) -> bytes:
         (msize,) = struct.unpack_from("<I", message, 7)
-        (name,), _ = _strings(message, 11, 1)
+        (name,), _ = strings(message, 11, 1)
         self.close()
         answer = b"9P2000.L" if name == b"9P2000.L" and msize >= 4096 else b"unknown"
         return struct.pack("<IH", min(msize, MSIZE), len(answer)) + answer
 
     def attach(self, message: bytes) -> bytes:
         number, _afid = struct.unpack_from("<II", message, 7)
-        _words, at = _strings(message, 15, 2)
+        _words, at = strings(message, 15, 2)
         (user,) = struct.unpack_from("<I", message, at)
         user = 0 if user == 0xFFFFFFFF else user
         if not isinstance(self._root, str):
             self._add(number, Fid(-1, user, True))
-            return _qid(_LIST)
+            return qid(LIST)
         fid = Fid(os.open(self._root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC), user, self._fixed)
         self._add(number, fid)
-        return _qid(os.fstat(fid.descriptor))
+        return qid(os.fstat(fid.descriptor))
 
     def flush(self, message: bytes) -> bytes:
         return b""  # every request has been answered before the next is looked at
@@ -177,13 +149,13 @@ class Server:
     def walk(self, message: bytes) -> bytes:
         _number, new, count = struct.unpack_from("<IIH", message, 7)
         fid = self._fid(message)
-        names, _ = _strings(message, 17, min(count, 16))
+        names, _ = strings(message, 17, min(count, 16))
         here = Fid(os.dup(fid.descriptor) if fid.descriptor >= 0 else -1, fid.user, fid.fixed)
         qids = []
         try:
             for name in names:
                 here = self._step(here, name)
-                qids.append(_qid(os.fstat(here.descriptor)))
+                qids.append(qid(os.fstat(here.descriptor)))
         except (Refused, OSError):
             here.close()
             if not qids:
@@ -197,11 +169,11 @@ class Server:
     def _step(self, here: Fid, name: bytes) -> Fid:
         """`here` moved on to the file `name` below it."""
         if name in (b"", b".", b"..") or b"/" in name:
-            raise Refused(_ENOENT)
+            raise Refused(ENOENT)
         if here.descriptor < 0:
             known = None if isinstance(self._root, str) else self._root.get(name.decode())
             if known is None:
-                raise Refused(_ENOENT)
+                raise Refused(ENOENT)
             descriptor = os.open(known[0], os.O_PATH | os.O_CLOEXEC)
             return Fid(descriptor, here.user, known[1])
         descriptor = os.open(name, _PATH, dir_fd=here.descriptor)
@@ -219,29 +191,7 @@ class Server:
 
     def getattr(self, message: bytes) -> bytes:
         fid = self._fid(message)
-        status = _LIST if fid.descriptor < 0 else os.fstat(fid.descriptor)
-        kind, version, number = _QID.unpack(_qid(status))
-        device = getattr(status, "st_rdev", 0) or 0
-        major, minor = os.major(device), os.minor(device)
-        times = (getattr(status, "st_atime_ns", 0), getattr(status, "st_mtime_ns", 0),
-                 getattr(status, "st_ctime_ns", 0), 0)  # fmt: skip
-        return _ATTRIBUTES.pack(
-            0x7FF,
-            kind,
-            version,
-            number,
-            status.st_mode,
-            status.st_uid,
-            status.st_gid,
-            status.st_nlink,
-            (minor & 0xFF) | (major << 8) | ((minor & ~0xFF) << 12),
-            status.st_size,
-            getattr(status, "st_blksize", 0) or 4096,
-            getattr(status, "st_blocks", 0) or 0,
-            *(part for time in times for part in divmod(time or 0, 1000000000)),
-            0,
-            0,
-        )
+        return attributes(LIST if fid.descriptor < 0 else os.fstat(fid.descriptor))
 
     def statfs(self, message: bytes) -> bytes:
         fid = self._fid(message)
@@ -267,28 +217,28 @@ class Server:
         fid = self._fid(message)
         (flags,) = struct.unpack_from("<I", message, 11)
         if fid.descriptor < 0:
-            return _qid(_LIST) + bytes(4)
+            return qid(LIST) + bytes(4)
         return self._open(fid, flags)
 
     def _open(self, fid: Fid, flags: int) -> bytes:
         status = os.fstat(fid.descriptor)
         if not stat.S_ISDIR(status.st_mode) and not stat.S_ISREG(status.st_mode):
-            raise Refused(_EPERM)
+            raise Refused(EPERM)
         if fid.fixed and flags & (_ACCESS | _TRUNC):
-            raise Refused(_EROFS)
+            raise Refused(EROFS)
         wanted = (flags & _ACCESS) | (os.O_TRUNC if flags & _TRUNC else 0)
         if fid.file >= 0:
             os.close(fid.file)
             fid.file = -1
         # the link in /proc is followed to the file that was just looked at, and no further
         fid.file = os.open(f"/proc/self/fd/{fid.descriptor}", wanted | (_SAFE & ~os.O_NOFOLLOW))
-        return _qid(status) + bytes(4)
+        return qid(status) + bytes(4)
 
     def read(self, message: bytes) -> bytes:
         fid = self._fid(message)
         offset, count = struct.unpack_from("<QI", message, 11)
         if fid.file < 0:
-            raise Refused(_EBADF)
+            raise Refused(EBADF)
         data = os.pread(fid.file, min(count, MSIZE - 11), offset)
         return struct.pack("<I", len(data)) + data
 
@@ -314,18 +264,11 @@ class Server:
             names = () if isinstance(self._root, str) else self._root
             found += [(name.encode(), 0, 1) for name in names]
         elif fid.file < 0:
-            raise Refused(_EBADF)
+            raise Refused(EBADF)
         else:
             with os.scandir(fid.file) as listing:
-                for entry in listing:
-                    kind = _kind(entry)
-                    found.append((os.fsencode(entry.name), kind, entry.inode()))
-        return [
-            _QID.pack({4: 0x80, 10: 2}.get(kind, 0), 0, number)
-            + struct.pack("<QBH", place, kind, len(name))
-            + name
-            for place, (name, kind, number) in enumerate(found, 1)
-        ]
+                found += [(os.fsencode(e.name), entry_type(e), e.inode()) for e in listing]
+        return [packed_entry(place, *known) for place, known in enumerate(found, 1)]
 
     # changing
 
@@ -333,12 +276,12 @@ class Server:
         fid = self._fid(message)
         offset, count = struct.unpack_from("<QI", message, 11)
         if fid.file < 0 or fid.fixed:
-            raise Refused(_EBADF)
+            raise Refused(EBADF)
         return struct.pack("<I", os.pwrite(fid.file, message[23 : 23 + count], offset))
 
     def create(self, message: bytes) -> bytes:
         fid = self._changeable(message)
-        name, at = _name(message, 11)
+        name, at = checked_name(message, 11)
         flags, mode, group = struct.unpack_from("<III", message, at)
         wanted = (flags & _ACCESS) | os.O_CREAT | os.O_EXCL | _SAFE
         try:
@@ -353,7 +296,7 @@ class Server:
         os.close(fid.descriptor)
         fid.descriptor = os.open(f"/proc/self/fd/{file}", os.O_PATH | os.O_CLOEXEC)
         fid.file = file
-        return _qid(os.fstat(file)) + bytes(4)
+        return qid(os.fstat(file)) + bytes(4)
 
     def _own(self, fid: Fid, name: bytes, group: int, mode: int | None) -> bytes:
         """Give a new file its owner and mode; its qid."""
@@ -364,52 +307,52 @@ class Server:
                 os.chmod(f"/proc/self/fd/{made}", mode & 0o7777)
             finally:
                 os.close(made)
-        return _qid(os.stat(name, dir_fd=fid.descriptor, follow_symlinks=False))
+        return qid(os.stat(name, dir_fd=fid.descriptor, follow_symlinks=False))
 
     def mkdir(self, message: bytes) -> bytes:
         fid = self._changeable(message)
-        name, at = _name(message, 11)
+        name, at = checked_name(message, 11)
         mode, group = struct.unpack_from("<II", message, at)
         os.mkdir(name, 0o700, dir_fd=fid.descriptor)
         return self._own(fid, name, group, mode)
 
     def symlink(self, message: bytes) -> bytes:
         fid = self._changeable(message)
-        name, at = _name(message, 11)
-        (target,), at = _strings(message, at, 1)
+        name, at = checked_name(message, 11)
+        (target,), at = strings(message, at, 1)
         (group,) = struct.unpack_from("<I", message, at)
         os.symlink(target, name, dir_fd=fid.descriptor)
         return self._own(fid, name, group, None)
 
     def mknod(self, message: bytes) -> bytes:
         fid = self._changeable(message)
-        name, at = _name(message, 11)
+        name, at = checked_name(message, 11)
         mode, _major, _minor, group = struct.unpack_from("<IIII", message, at)
         kind = stat.S_IFMT(mode)
         if kind not in (0, stat.S_IFREG, stat.S_IFIFO, stat.S_IFSOCK):
-            raise Refused(_EPERM)  # a device that another program of dom0 might open
+            raise Refused(EPERM)  # a device that another program of dom0 might open
         os.mknod(name, kind | 0o600, dir_fd=fid.descriptor)
         return self._own(fid, name, group, mode)
 
     def link(self, message: bytes) -> bytes:
         directory = self._changeable(message)
         old = self._changeable(message, 11)
-        name, _ = _name(message, 15)
+        name, _ = checked_name(message, 15)
         os.link(f"/proc/self/fd/{old.descriptor}", name, dst_dir_fd=directory.descriptor,
                 follow_symlinks=True)  # fmt: skip
         return b""
 
     def rename(self, message: bytes) -> bytes:
         old = self._changeable(message)
-        name, at = _name(message, 11)
+        name, at = checked_name(message, 11)
         new = self._changeable(message, at)
-        target, _ = _name(message, at + 4)
+        target, _ = checked_name(message, at + 4)
         os.rename(name, target, src_dir_fd=old.descriptor, dst_dir_fd=new.descriptor)
         return b""
 
     def unlink(self, message: bytes) -> bytes:
         fid = self._changeable(message)
-        name, at = _name(message, 11)
+        name, at = checked_name(message, 11)
         (flags,) = struct.unpack_from("<I", message, at)
         if flags & 0x200:  # AT_REMOVEDIR
             os.rmdir(name, dir_fd=fid.descriptor)
@@ -422,16 +365,16 @@ class Server:
         valid, mode, user, group, size, *times = struct.unpack_from("<IIIIQQQQQ", message, 11)
         status = os.fstat(fid.descriptor)
         path = f"/proc/self/fd/{fid.descriptor}"
-        if valid & (_UID | _GID):
-            os.chown(path, user if valid & _UID else -1, group if valid & _GID else -1)
-        if valid & _MODE and not stat.S_ISLNK(status.st_mode):
+        if valid & (UID | GID):
+            os.chown(path, user if valid & UID else -1, group if valid & GID else -1)
+        if valid & MODE and not stat.S_ISLNK(status.st_mode):
             os.chmod(path, mode & 0o7777)
-        if valid & _SIZE:
+        if valid & SIZE:
             if not stat.S_ISREG(status.st_mode):
-                raise Refused(_EINVAL)
+                raise Refused(EINVAL)
             os.truncate(path, size)
-        if valid & (_ATIME | _MTIME):
-            os.utime(path, ns=_times(valid, times, os.fstat(fid.descriptor)))
+        if valid & (ATIME | MTIME):
+            os.utime(path, ns=new_times(valid, times, os.fstat(fid.descriptor)))
         return b""
 
     def fsync(self, message: bytes) -> bytes:
@@ -449,32 +392,6 @@ class Server:
     def getlock(self, message: bytes) -> bytes:
         self._fid(message)
         return b"\2" + message[12:]
-
-
-def _kind(entry: os.DirEntry[str]) -> int:
-    """dirent.h's DT_ number, as far as it costs nothing."""
-    if entry.is_symlink():
-        return 10
-    if entry.is_dir(follow_symlinks=False):
-        return 4
-    return 8 if entry.is_file(follow_symlinks=False) else 0
-
-
-def _times(valid: int, wanted: list[int], now: os.stat_result) -> tuple[int, int]:
-    import time
-
-    result = []
-    for at, bit, explicit, old in (
-        (0, _ATIME, _ATIME_SET, now.st_atime_ns),
-        (2, _MTIME, _MTIME_SET, now.st_mtime_ns),
-    ):
-        if not valid & bit:
-            result.append(old)
-        elif valid & explicit:
-            result.append(wanted[at] * 1000000000 + wanted[at + 1])
-        else:
-            result.append(time.time_ns())
-    return result[0], result[1]
 
 
 _HANDLERS: dict[int, Handler] = {

@@ -11,7 +11,7 @@ import time
 
 from . import assign, backends, bitstream, claims, designs, digest, inventory, overlay, shells
 from .bundle import exists_inside, read_inside
-from .devicetree import LiveTree
+from .devicetree import LiveTree, ReadOnce
 from .errors import (
     BackendTimeout,
     BundleError,
@@ -128,7 +128,8 @@ def place(
     contents = {}
     for request in requests:
         try:
-            contents[request.name] = _content(images, request, placement.chosen[request.name])
+            with ReadOnce(host):
+                contents[request.name] = _content(images, request, placement.chosen[request.name])
         except PolicyDenied as error:
             reasons += [f"{request.name}: {reason}" for reason in error.reasons]
         except BundleError as error:

@@ -87,11 +87,12 @@ def files_of(host: Host, device: str) -> Iterator[DeviceFile]:
     own = file_of(host, device)
     if own is not None:
         yield own
+    node = host.resolve(f"{device}/of_node")
     for group in host.subdirectories(device):
         for name in host.subdirectories(f"{device}/{group}"):
             path = f"{device}/{group}/{name}"
-            node = f"{path}/of_node"
-            if host.exists(node) and host.resolve(node) != host.resolve(f"{device}/of_node"):
+            below = f"{path}/of_node"
+            if host.exists(below) and host.resolve(below) != node:
                 continue
             file = file_of(host, path)
             if file is not None:

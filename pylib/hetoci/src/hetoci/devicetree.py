@@ -20,19 +20,22 @@ MAX_DEPTH = 8
 
 
 class ReadOnce:
-    """A context in which each property is read once: what has many descendants is asked for
-    the same things by all of them."""
+    """A context in which each property is read once and each node listed once, for as long as
+    nobody of ours changes the tree: what has many descendants is asked for the same things by all
+    of them. One within another is part of it."""
 
-    __slots__ = ("_host",)
+    __slots__ = ("_host", "_outer")
 
     def __init__(self, host: Host) -> None:
         self._host = host
 
     def __enter__(self) -> None:
-        self._host.memory[ReadOnce] = {}
+        self._outer = ReadOnce in self._host.memory
+        self._host.memory.setdefault(ReadOnce, {})
 
     def __exit__(self, *_: object) -> None:
-        del self._host.memory[ReadOnce]
+        if not self._outer:
+            del self._host.memory[ReadOnce]
 
 
 def raw(host: Host, node: str, name: str) -> bytes | None:
@@ -43,6 +46,16 @@ def raw(host: Host, node: str, name: str) -> bytes | None:
     if (node, name) not in seen:
         seen[node, name] = _read(host, node, name)
     return seen[node, name]
+
+
+def children(host: Host, node: str) -> list[str]:
+    """The names of the nodes in `node`."""
+    seen: dict[str, list[str]] | None = host.memory.get(ReadOnce)
+    if seen is None:
+        return host.subdirectories(node)
+    if node not in seen:
+        seen[node] = host.subdirectories(node)
+    return seen[node]
 
 
 def _read(host: Host, node: str, name: str) -> bytes | None:
@@ -149,7 +162,7 @@ def by_phandle(host: Host, phandle: int, below: str) -> str | None:
         return node
     level = [below]
     for _ in range(MAX_DEPTH):
-        level = [f"{node}/{name}" for node in level for name in host.subdirectories(node)]
+        level = [f"{node}/{name}" for node in level for name in children(host, node)]
         for node in level:
             found = cells(host, node, "phandle")
             if len(found) == 1:

@@ -155,9 +155,18 @@ class Host:
             return []
 
     def resolve(self, path: str) -> str:
-        """The target's path that `path` leads to after following symbolic links."""
-        real = os.path.realpath(self.path(path))
-        return real[len(os.path.realpath(self._prefix or "/").rstrip("/")) :] or "/"
+        """The target's path that `path` leads to after following symbolic links; one that leads
+        nowhere is followed as far as it goes."""
+        try:
+            descriptor = self.open(path, os.O_PATH)
+        except OSError:
+            real = os.path.realpath(self.path(path))
+        else:
+            try:
+                real = os.readlink(f"/proc/self/fd/{descriptor}")
+            finally:
+                os.close(descriptor)
+        return (real[len(os.path.realpath(self._prefix)) :] if self._prefix else real) or "/"
 
     def make_directory(self, path: str, mode: int = 0o700) -> None:
         """Create `path` and what is missing above it."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 
-from . import backends, cdi, claims, fdt, inventory
+from . import backends, claims, fdt, inventory
 from .assign import occupied
 from .bitstream import any_id
 from .errors import BundleError, DeviceBusy, PolicyDenied
@@ -165,6 +165,8 @@ def _load(
     shell: Shell,
     region: Fabric,
 ) -> None:
+    from . import cdi
+
     backend = backends.load(host, region.backend)
     within = [f for f in inventory.fabrics(host) if f.parent == region.place]
     taken = claims.acquire_all(host, [region.key, *(f.key for f in within)], holder)

@@ -59,8 +59,12 @@ def discover(host: Host, part: str = "") -> list[Fabric]:
     order = sorted(places, key=lambda name: (len(name), name))
     nodes = set(places.values())
     tree = devicetree.LiveTree(host)
+    ours = _ours(host)
     with devicetree.ReadOnce(host):
-        return [_describe(host, tree, name, places[name], nodes, part) for name in order]
+        found = [_describe(host, tree, name, places[name], nodes, part) for name in order]
+    for fabric in found:
+        fabric.ours = fabric.key in ours
+    return found
 
 
 def unchanged(host: Host, fabric: Fabric) -> bool:
@@ -68,7 +72,7 @@ def unchanged(host: Host, fabric: Fabric) -> bool:
     node = host.resolve(f"{REGIONS}/{fabric.instance}/of_node")
     if node != devicetree.BASE + fabric.place or _shell_in(host, node, fabric) != fabric.shell:
         return False
-    return not devicetree.strings(host, node, "firmware-name") or _is_ours(host, fabric)
+    return not devicetree.strings(host, node, "firmware-name") or fabric.key in _ours(host)
 
 
 def _describe(
@@ -114,8 +118,14 @@ def _shell_in(host: Host, node: str, fabric: Fabric) -> str:
     return found or _inherited(host, node, "shell")
 
 
-def _is_ours(host: Host, fabric: Fabric) -> bool:
-    return host.exists(_overlay(fabric.key)) or bool(staging.staged(host, _file(fabric.key)))
+def _ours(host: Host) -> set[str]:
+    """Claim keys of the fabrics for which there is an overlay or a staged file of ours."""
+    items = host.listing(OVERLAYS)
+    keys = {f"fpga.{name[len(OURS) :]}" for name in items if name.startswith(OURS)}
+    for path in staging.staged(host, f"{OURS}fpga."):
+        name = path.rpartition("/")[2]
+        keys.add(name[len(OURS) :].partition(".bit")[0])
+    return keys
 
 
 def _inherited(host: Host, node: str, what: str) -> str:
@@ -170,7 +180,6 @@ def _windows(host: Host, tree: devicetree.LiveTree, fabric: Fabric, node: str) -
 def _content(host: Host, fabric: Fabric, node: str, manager: str) -> None:
     """What is in it, by whom, and whether something can be put in."""
     fabric.overlays = host.is_directory(OVERLAYS)
-    fabric.ours = _is_ours(host, fabric)
     design = devicetree.strings(host, node, "firmware-name")
     fabric.design = design[0] if design else ""
     if fabric.kind == SLOT:
@@ -331,13 +340,8 @@ def leftovers(host: Host) -> list[str]:
     """Claim keys of fabrics for which there is an overlay or a staged file of ours; a shell only
     if its loading was interrupted."""
     items = host.listing(OVERLAYS)
-    names = [f"fpga.{name[len(OURS) :]}" for name in items if name.startswith(OURS)]
     shells = [f"fpga.{name[len(SHELL) :]}" for name in items if name.startswith(SHELL)]
-    names += [key for key in shells if _unfinished_shell(host, key)]
-    for path in staging.staged(host, f"{OURS}fpga."):
-        name = path.rpartition("/")[2]
-        names.append(name[len(OURS) :].partition(".bit")[0])
-    return sorted(set(names))
+    return sorted(_ours(host).union(key for key in shells if _unfinished_shell(host, key)))
 
 
 # the design's devices
@@ -345,7 +349,8 @@ def leftovers(host: Host) -> list[str]:
 
 def design_nodes(host: Host, fabric: Fabric) -> list[DesignNode]:
     """The nodes of the design, with their device files, in the order of sysfs."""
-    return [designs.node_of(host, device) for device in _devices(host, fabric)]
+    with devicetree.ReadOnce(host):
+        return [designs.node_of(host, device) for device in _devices(host, fabric)]
 
 
 def scrub(host: Host, fabric: Fabric, nodes: Sequence[DesignNode]) -> None:

@@ -15,7 +15,6 @@ from .. import (
     claims,
     delegate,
     describe,
-    endpoints,
     fastjson,
     inject,
     inventory,
@@ -116,7 +115,7 @@ def _prepare(
         made.append(state.create(host, line.root, container, facts))
         host.checkpoint("create:recorded")
 
-    found = endpoints.find(host, workload.endpoints, bundle.annotations)
+    found = _endpoints(host, bundle, workload)
     try:
         prepared, taken = accelerate.prepare(
             host, rootfs, settings, workload.accelerators, me, note, endpoints=found
@@ -132,6 +131,14 @@ def _prepare(
         _forget(host, record, taken)
         raise
     return record, taken
+
+
+def _endpoints(host: Host, bundle: Bundle, workload: AcceleratorWorkload) -> list[Found]:
+    if not workload.endpoints:
+        return []
+    from .. import endpoints
+
+    return endpoints.find(host, workload.endpoints, bundle.annotations)
 
 
 def _rootfs(bundle: Bundle) -> str:

@@ -123,16 +123,15 @@ def test_an_emulated_uart_is_for_kernels_of_the_images_own(host: Host) -> None:
 
 
 class Store:
-    """The Xen store as far as nodes are written."""
+    """The Xen store as far as devices are made."""
 
     def __init__(self) -> None:
         self.nodes: dict[str, str] = {}
-        self.access: dict[str, str] = {}
 
-    def write(self, path: str, value: str, access: str = "") -> None:
-        self.nodes[path] = value
-        if access:
-            self.access[path] = access
+    def add_device(self, domain: int, ends: dict[str, dict[str, str]]) -> None:
+        assert domain == 7
+        for path, values in ends.items():
+            self.nodes |= {path: "", **{f"{path}/{key}": value for key, value in values.items()}}
 
 
 def opened(path: Path, *, read_only: bool = False) -> Disk:
@@ -176,12 +175,11 @@ def test_a_disk_is_offered_by_both_nodes_and_the_number_of_its_device(
     disk = opened(Path(host.path("/disk")))
     os.close(attach(host, monkeypatch, disk, store, [16, 0]))
     back, front = "/local/domain/0/backend/vbd/7/51712", "/local/domain/7/device/vbd/51712"
-    assert store.access == {back: "n0 r7", front: "n7 r0"}
     assert store.nodes[f"{back}/domain"] == "hetoci-x"
     assert store.nodes[f"{back}/mode"] == "w"
     assert store.nodes[f"{back}/physical-device"] == "0:0"
     assert store.nodes[f"{front}/backend"] == back
-    assert list(store.nodes)[-1] == f"{back}/state"
+    assert store.nodes[f"{front}/state"] == store.nodes[f"{back}/state"] == "1"
     assert not any(str(disk.name) in value for value in store.nodes.values())
     disk.close()
 

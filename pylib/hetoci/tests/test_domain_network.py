@@ -69,11 +69,16 @@ class FakeStore:
         self.nodes: dict[str, str] = {}
         self.spaces = spaces
 
-    def write(self, path: str, value: str, access: str = "") -> None:
+    def write(self, path: str, value: str) -> None:
         self.nodes[path] = value
-        if self.spaces and path.startswith(xen.VIFS) and path.endswith("/state"):
-            domain, number = path.split("/")[-3:-1]
-            mac = self.nodes[path.removesuffix("state") + "mac"]
+
+    def add_device(self, domain: int, ends: dict[str, dict[str, str]]) -> None:
+        back, front = ends
+        for path, values in ends.items():
+            self.nodes |= {path: "", **{f"{path}/{key}": value for key, value in values.items()}}
+        if self.spaces:
+            assert back.startswith(f"{xen.VIFS}/{domain}/")
+            number, mac = front.rpartition("/")[2], ends[front]["mac"]
             pids = {name: process.pid for name, process in self.spaces.processes.items()}
             # As Xen's front end, the guest's has a name of the kernel's choice.
             self.spaces.run(

@@ -89,6 +89,53 @@ def test_the_first_event_of_changes_is_left_out_and_no_other(wire: Wire) -> None
     store.close()
 
 
+class Xenstored(threading.Thread):
+    """Answers requests; ends: the answers to the ends of transactions, in their order."""
+
+    def __init__(self, wire: Wire, ends: list[bytes]) -> None:
+        super().__init__()
+        self.wire = wire
+        self.ends = ends
+        self.asked: list[tuple[int, int, bytes]] = []
+
+    def run(self) -> None:
+        while self.ends:
+            kind, _request, transaction, length = HEADER.unpack(self.wire.ours.recv(HEADER.size))
+            self.asked.append((kind, transaction, self.wire.ours.recv(length)))
+            answer = message(kind, "OK")
+            if kind == BEGIN:
+                answer = message(kind, str(40 + len(self.ends)))
+            elif kind == END:
+                answer = self.ends.pop(0)
+            self.wire.ours.sendall(answer)
+
+
+BEGIN, END, WRITE, SET_PERMS, ERROR = 6, 7, 11, 14, 16
+
+
+def test_both_ends_of_a_device_appear_at_once(wire: Wire) -> None:
+    daemon = Xenstored(wire, [message(ERROR, "EAGAIN"), message(END, "OK")])
+    daemon.start()
+    store = Store(wire)
+    store.add_device(7, {"/back": {"state": "1"}, "/front": {"backend": "/back"}})
+    daemon.join()
+    whole = [
+        (BEGIN, 0, b"\0"),
+        (WRITE, 41, b"/back\0"),
+        (SET_PERMS, 41, b"/back\0n0\0r7\0"),
+        (WRITE, 41, b"/back/state\x001"),
+        (WRITE, 41, b"/front\0"),
+        (SET_PERMS, 41, b"/front\0n7\0r0\0"),
+        (WRITE, 41, b"/front/backend\0/back"),
+        (END, 41, b"T\0"),
+    ]
+    # The first one came to nothing because somebody else wrote meanwhile.
+    assert [kind for kind, _, _ in daemon.asked[:8]] == [kind for kind, _, _ in whole]
+    assert {number for _, number, _ in daemon.asked[1:8]} == {42}
+    assert daemon.asked[8:] == whole
+    store.close()
+
+
 def test_a_keeper_does_not_sleep_while_an_event_is_pending(wire: Wire) -> None:
     noted: list[str] = []
 

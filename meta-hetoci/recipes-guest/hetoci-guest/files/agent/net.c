@@ -17,7 +17,7 @@
 #define DEVICES 32
 #define FIELDS 4
 #ifndef TRIES
-#define TRIES 2500 /* of 4 ms */
+#define TRIES 3000 /* of 10 ms */
 #endif
 #define FIRST_INDICES 256 /* where a new kernel's devices are */
 
@@ -52,7 +52,7 @@ static int find(const unsigned char *mac, struct ifreq *request)
 		for (int index = 1; index < FIRST_INDICES; index++)
 			if (is_at(index, mac, request))
 				return index;
-		usleep(4000);
+		usleep(10000);
 	}
 	errno = ENODEV;
 	return 0;

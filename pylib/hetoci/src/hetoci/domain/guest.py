@@ -71,20 +71,18 @@ class Guest:
         self._shares.append(share)
         back = self._path(f"hetoci/9pfs/{share.number}")
         front = self._path(f"device/9pfs/{share.number}")
-        # What is below a node has its permissions.
-        self._store.write(back, "", f"n0 r{self._domain}")
-        for key, value in (
-            ("frontend", front),
-            ("frontend-id", str(self._domain)),
-            ("versions", "1"),
-            ("max-rings", str(_RINGS)),
-            ("max-ring-page-order", str(_ORDER)),
-            ("state", _INIT_WAIT),
-        ):
-            self._store.write(f"{back}/{key}", value)
-        self._store.write(front, "", f"n{self._domain} r0")
-        for key, value in (("backend", back), ("backend-id", "0"), ("tag", tag), ("state", "1")):
-            self._store.write(f"{front}/{key}", value)
+        values = {
+            back: {
+                "frontend": front,
+                "frontend-id": str(self._domain),
+                "versions": "1",
+                "max-rings": str(_RINGS),
+                "max-ring-page-order": str(_ORDER),
+                "state": _INIT_WAIT,
+            },
+            front: {"backend": back, "backend-id": "0", "tag": tag, "state": "1"},
+        }
+        self._store.add_device(self._domain, values)
         self._store.watch(f"{front}/state", f"share/{share.number}")
 
     def await_agent(self) -> None:

@@ -156,16 +156,28 @@ def offer(store: Store, domain: int, number: int, device: Device, name: str, ip:
     back = f"{xen.VIFS}/{domain}/{number}"
     front = f"/local/domain/{domain}/device/vif/{number}"
     mac = device.mac.hex(":")
-    # What is below a node has its permissions.
-    store.write(back, "", f"n0 r{domain}")
-    store.write(front, "", f"n{domain} r0")
-    for key, value in (("backend", back), ("backend-id", "0"), ("handle", str(number)),
-                       ("mac", mac), ("mtu", str(device.mtu)), ("state", "1")):  # fmt: skip
-        store.write(f"{front}/{key}", value)
-    for key, value in (("frontend", front), ("frontend-id", str(domain)), ("domain", name),
-                       ("online", "1"), ("script", ""), ("handle", str(number)), ("mac", mac),
-                       ("ip", ip), ("state", "1")):  # fmt: skip
-        store.write(f"{back}/{key}", value)
+    values = {
+        back: {
+            "frontend": front,
+            "frontend-id": str(domain),
+            "domain": name,
+            "online": "1",
+            "script": "",
+            "handle": str(number),
+            "mac": mac,
+            "ip": ip,
+            "state": "1",
+        },
+        front: {
+            "backend": back,
+            "backend-id": "0",
+            "handle": str(number),
+            "mac": mac,
+            "mtu": str(device.mtu),
+            "state": "1",
+        },
+    }
+    store.add_device(domain, values)
 
 
 def connect(store: Store, domain: int, number: int) -> None:

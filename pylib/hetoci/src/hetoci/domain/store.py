@@ -15,13 +15,18 @@ from ..errors import XenError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ..host import Host
 
 DEVICE = "/dev/xen/xenbus"
 
-_DIRECTORY, _READ, _WATCH, _WRITE, _RM, _SET_PERMS = 1, 2, 4, 11, 13, 14
+_DIRECTORY, _READ, _WATCH, _BEGIN, _END, _WRITE, _RM, _SET_PERMS = 1, 2, 4, 6, 7, 11, 13, 14
 _EVENT, _ERROR = 15, 16
 _HEADER = struct.Struct("=IIII")
+
+#: How often `add` tries again because others write as well.
+_TRIES = 100
 
 
 class Store:
@@ -61,9 +66,10 @@ class Store:
         path, token = body.decode("utf-8", "replace").split("\0")[:2]
         self._events.append((path, token))
 
-    def _ask(self, kind: int, body: bytes) -> bytes:
-        """The answer's body. Raises KeyError where there is no such node, else XenError."""
-        os.write(self.descriptor, _HEADER.pack(kind, 0, 0, len(body)) + body)
+    def _ask(self, kind: int, body: bytes, transaction: int = 0) -> bytes:
+        """The answer's body. Raises KeyError where there is no such node, InterruptedError for a
+        transaction that has to be tried again, else XenError."""
+        os.write(self.descriptor, _HEADER.pack(kind, 0, transaction, len(body)) + body)
         while True:
             answer, text = self._message()
             if answer == _EVENT:
@@ -73,6 +79,8 @@ class Store:
                 path = body.partition(b"\0")[0].decode("utf-8", "replace")
                 if symbol == "ENOENT":
                     raise KeyError(path)
+                if symbol == "EAGAIN":
+                    raise InterruptedError(path)
                 raise XenError(f"the Xen store refused {path}: {symbol}", path=path)
             else:
                 return text
@@ -84,12 +92,31 @@ class Store:
         except KeyError:
             return None
 
-    def write(self, path: str, value: str, access: str = "") -> None:
-        """Set a node; `access`: its permissions, as `n0 r5`, the owner first."""
+    def write(self, path: str, value: str) -> None:
+        """Set a node."""
         self._ask(_WRITE, path.encode() + b"\0" + value.encode())
-        if access:
-            words = "\0".join(access.split())
-            self._ask(_SET_PERMS, f"{path}\0{words}\0".encode())
+
+    def add_device(self, domain: int, ends: Mapping[str, Mapping[str, str]]) -> None:
+        """Make both nodes of a device of `domain` as one change: a kernel that saw one without the
+        other would wait for it, or give up. ends: the values of the back end's node, then of the
+        front end's, by their paths. Raises XenError."""
+        accesses = (f"n0\0r{domain}", f"n{domain}\0r0")  # the owner first
+        for _ in range(_TRIES):
+            number = int(self._ask(_BEGIN, b"\0").rstrip(b"\0"))
+            for access, (path, values) in zip(accesses, ends.items(), strict=True):
+                self._ask(_WRITE, path.encode() + b"\0", number)
+                # What is below a node has its permissions.
+                self._ask(_SET_PERMS, f"{path}\0{access}\0".encode(), number)
+                for key, value in values.items():
+                    self._ask(_WRITE, f"{path}/{key}\0{value}".encode(), number)
+            try:
+                self._ask(_END, b"T\0", number)
+            except InterruptedError:
+                continue
+            return
+        raise XenError(
+            f"the Xen store does not take {' and '.join(ends)}: others write all the time"
+        )
 
     def listing(self, path: str) -> list[str]:
         """Names of the nodes below; empty if there is no such node."""

@@ -14,9 +14,11 @@ OPEN_ROOT = ("empty-root-password", "allow-empty-password", "debug-tweaks")
 def problems(d):
     """Return a sentence for everything in the datastore `d` that cannot work; none if all can.
 
-    Without the distro feature `hetoci` the layer is inert, and nothing can be wrong.
+    Without the distro feature `hetoci` the layer is inert, and nothing can be wrong. Other
+    configurations of one build (BBMULTICONFIG) are for firmware and the like, which get the
+    feature by the way: none of this is for them.
     """
-    if "hetoci" not in words(d, "DISTRO_FEATURES"):
+    if another_configuration(d) or "hetoci" not in words(d, "DISTRO_FEATURES"):
         return []
     return [
         *tree(d),
@@ -34,12 +36,22 @@ def remarks(d):
 
     No error: yocto-check-layer parses every machine without any distro feature.
     """
-    if d.getVar("MACHINE") != BOARD or "hetoci" in words(d, "DISTRO_FEATURES"):
+    if another_configuration(d) or "hetoci" in words(d, "DISTRO_FEATURES"):
         return []
-    return [
-        f"MACHINE is {BOARD}, but DISTRO_FEATURES lacks hetoci, so it gets neither kernel nor "
-        'firmware; write DISTRO_FEATURES:append = " hetoci" in local.conf.'
-    ]
+    remedy = 'write DISTRO_FEATURES:append = " hetoci" in local.conf.'
+    if d.getVar("MACHINE") == BOARD:
+        return [
+            f"MACHINE is {BOARD}, but DISTRO_FEATURES lacks hetoci, so it gets neither kernel nor "
+            f"firmware; {remedy}"
+        ]
+    if words(d, "HETOCI_ENGINES"):
+        return [f"HETOCI_ENGINES is set, but DISTRO_FEATURES lacks hetoci; {remedy}"]
+    return []
+
+
+def another_configuration(d):
+    """Whether `d` is that of a multiconfig, not of the build's own machine."""
+    return (d.getVar("BB_CURRENT_MC") or "default") != "default"
 
 
 def words(d, name):
@@ -127,10 +139,11 @@ def features(d):
 def conflicts(d):
     """Report options that exclude each other."""
     found = []
-    openness = [word for word in words(d, "EXTRA_IMAGE_FEATURES") if word in OPEN_ROOT]
+    image = words(d, "EXTRA_IMAGE_FEATURES") + words(d, "IMAGE_FEATURES")
+    openness = [word for word in image if word in OPEN_ROOT]
     if d.getVar("UBOOT_SIGN_ENABLE") == "1" and openness:
         found.append(
-            f"UBOOT_SIGN_ENABLE signs the kernel, but EXTRA_IMAGE_FEATURES has {openness[0]}, with "
+            f"UBOOT_SIGN_ENABLE signs the kernel, but the image features have {openness[0]}, with "
             "which anybody is root; take out one of the two (kas: feature/signed.yml and "
             "feature/debug.yml exclude each other)."
         )

@@ -49,7 +49,8 @@ def test_every_configuration_builds_images_of_ours_and_xen_its_own(every: Resolv
     for name, resolved in every.items():
         targets = resolved["target"]
         targets = {targets} if isinstance(targets, str) else set(targets)
-        assert targets <= IMAGES, name
+        containers = {target for target in targets if target.startswith("hetoci-oci-")}
+        assert targets - containers <= IMAGES, name
         assert ("hetoci-image-xen" in targets) == ('" xen"' in text(resolved)), name
 
 

@@ -4,10 +4,12 @@
 import ast
 import fnmatch
 import hashlib
+import json
 import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -151,7 +153,7 @@ def test_each_engine_has_its_package_and_example(recipes: Recipes, tmp_path: Pat
     examples = {f.name for f in (tmp_path / "usr/share/doc/hetoci/examples").iterdir()}
     recipe = (TREE / "meta-hetoci/recipes-core/hetoci/hetoci-conf_0.1.0.bb").read_text()
     assert set(re.findall(r"\$examples/(\S+)", recipe)) == examples
-    for engine in ("containerd", "docker", "podman", "crio"):
+    for engine in ("containerd", "containerd-imports", "docker", "podman", "crio"):
         file = conf[f"CONFFILES:hetoci-conf-{engine}"]
         assert covered(file, conf[f"FILES:hetoci-conf-{engine}"])
 
@@ -286,7 +288,7 @@ def test_the_exported_scenarios_run_without_the_repository(tmp_path: Path) -> No
     assert f"{tree}/labtests/env/kria.yaml" in done.stdout
 
 
-@pytest.mark.parametrize(("pn", "packages"), [("python3-hetoci", 2), ("hetoci-conf", 5)])
+@pytest.mark.parametrize(("pn", "packages"), [("python3-hetoci", 2), ("hetoci-conf", 6)])
 def test_every_file_that_do_install_leaves_has_one_package(
     tmp_path: Path, pn: str, packages: int
 ) -> None:
@@ -306,6 +308,32 @@ def test_every_file_that_do_install_leaves_has_one_package(
     empty = [pattern for owner in owners[:packages] for pattern in owner.split()
              if not list(image.glob(pattern.lstrip("/")))]  # fmt: skip
     assert empty == []
+
+
+def test_the_engines_of_an_image_read_what_is_installed(tmp_path: Path) -> None:
+    conf = run_task("hetoci-conf", "do_install", tmp_path)
+    place = tmp_path / "image/etc"
+    assert conf["RRECOMMENDS:hetoci-conf-containerd"] == "hetoci-conf-containerd-imports"
+    main = tomllib.loads((place / "containerd/config.toml").read_text())
+    assert main == {"version": 2, "imports": ["/etc/containerd/conf.d/*.toml"]}
+    assert tomllib.loads((place / "containerd/conf.d/50-hetoci.toml").read_text())["version"] == 2
+    docker = json.loads((place / "docker/daemon.json").read_text())
+    assert docker["features"] == {"cdi": True, "containerd-snapshotter": True}
+
+
+def test_the_board_names_its_shell_as_in_the_quick_build(tmp_path: Path) -> None:
+    run_task("hetoci-conf", "do_install", tmp_path)
+    settings = (tmp_path / "image/etc/hetoci/hetoci.conf").read_text()
+    assert re.findall(r"^shells = .*", settings, re.M) == [
+        "shells = /usr/lib/firmware/pl-shell.dtbo"
+    ]
+
+
+def test_docker_keeps_its_command_beside_podman() -> None:
+    dynamic = TREE / "meta-hetoci/dynamic-layers/virtualization-layer"
+    text = (dynamic / "recipes-containers/podman/podman-hetoci.inc").read_text()
+    for name in ("PACKAGECONFIG", "PODMAN_FEATURES"):  # scarthgap's recipe, wrynose's
+        assert f"{name}:remove = \"${{@bb.utils.filter('HETOCI_ENGINES', 'docker', d)}}\"" in text
 
 
 def test_runqemu_gets_the_board_of_the_quick_build(recipes: Recipes) -> None:

@@ -94,6 +94,11 @@ def test_a_good_configuration_gets_no_sentence(sanity: ModuleType) -> None:
             "take out one of the two",
         ),
         (
+            {"UBOOT_SIGN_ENABLE": "1", "IMAGE_FEATURES": "ssh-server-openssh debug-tweaks"},
+            "debug-tweaks, with which anybody is root",
+            "take out one of the two",
+        ),
+        (
             {"VIRTUAL-RUNTIME_init_manager": "sysvinit"},
             "The init manager is sysvinit",
             'INIT_MANAGER = "systemd"',
@@ -119,9 +124,25 @@ def test_all_problems_are_said_at_once(sanity: ModuleType) -> None:
 
 
 def test_without_the_feature_the_layer_is_silent(sanity: ModuleType) -> None:
-    other = Datastore({"MACHINE": "qemuarm64", "HETOCI_ENGINES": "rkt"})
+    other = Datastore({"MACHINE": "qemuarm64", "HETOCI_WORKLOADS": "accelerator firmware"})
     assert sanity.problems(other) == []
     assert sanity.remarks(other) == []
+
+
+def test_engines_without_the_feature_get_a_remark(sanity: ModuleType) -> None:
+    other = Datastore({"MACHINE": "qemuarm64", "HETOCI_ENGINES": "podman"})
+    assert sanity.problems(other) == []
+    [sentence] = sanity.remarks(other)
+    assert 'DISTRO_FEATURES:append = " hetoci"' in sentence
+
+
+def test_a_multiconfig_for_firmware_is_none_of_the_layers_affair(sanity: ModuleType) -> None:
+    firmware = {"TARGET_ARCH": "microblazeel", "VIRTUAL-RUNTIME_init_manager": "none"}
+    one = Datastore({**GOOD, **firmware, "BB_CURRENT_MC": "zynqmp-pmufw"})
+    assert sanity.problems(one) == []
+    assert sanity.remarks(one) == []
+    for own in ("", "default"):
+        assert len(sanity.problems(Datastore({**GOOD, **firmware, "BB_CURRENT_MC": own}))) == 2
 
 
 def test_the_board_without_the_feature_gets_a_remark(sanity: ModuleType) -> None:

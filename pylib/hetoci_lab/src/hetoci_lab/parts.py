@@ -28,7 +28,6 @@ def build(folder: Path, artefacts: Mapping[str, Path], log: Path) -> None:
     root = folder / "root"
     shutil.copytree(rootfs.BOARD / "parts", root)
     _runtime(root, log)
-    _settings(root)
     _engines(root)
     _modules(root, artefacts["kernel"], folder, log)
     firmware = root / FIRMWARE
@@ -58,6 +57,7 @@ def _runtime(root: Path, log: Path) -> None:
         return
     install: list[str | Path] = ["make", "-C", paths.tree() / "pylib/hetoci", "install"]
     run.logged([*install, f"DESTDIR={root}", "PREFIX=/usr"], log)
+    _settings(root)
 
 
 def _guest(root: Path, own: Path, log: Path) -> None:

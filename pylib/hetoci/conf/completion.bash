@@ -26,8 +26,13 @@ _hetoci() {
         list | ps | ps-all) word="--format --quiet --json $(_hetoci_containers)" ;;
         reap) word="--quiet" ;;
         features | help | version) word="" ;;
-        image) word="artifact build inspect validate" ;;
-        plan) mapfile -t COMPREPLY < <(compgen -d -W "--json" -- "$current"); return ;;
+        image)
+            if [[ $previous == image ]]; then
+                word="artifact build inspect validate"
+            else
+                mapfile -t COMPREPLY < <(compgen -f -- "$current"); return
+            fi ;;
+        plan) mapfile -t COMPREPLY < <(compgen -f -W "--json" -- "$current"); return ;;
         delete) word="--force $(_hetoci_containers)" ;;
         kill) word="$(_hetoci_containers) TERM KILL INT HUP QUIT" ;;
         *) word="$(_hetoci_containers)" ;;

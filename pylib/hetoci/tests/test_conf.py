@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import tomllib
 from fnmatch import fnmatchcase
@@ -14,6 +15,8 @@ import pytest
 
 from hetoci.__main__ import HANDLERS
 from hetoci.cmdline import CONTAINER_VERBS
+from hetoci.config import DEFAULTS
+from hetoci.keys import DEVICE_KEYS, KEYS
 from hetoci.metadata import ALIASES, WORKLOAD
 
 PACKAGE = Path(__file__).parents[1]
@@ -58,14 +61,42 @@ def test_kubernetes_engines_hand_on_what_a_user_says_of_a_pod_and_of_a_container
     assert "io.hetoci.*/*" in globs
 
 
-def test_the_shell_completes_every_verb_that_help_and_engines_know() -> None:
-    text = (PACKAGE / "conf/completion.bash").read_text()
+def offered(folder: Path, *words: str) -> set[str]:
+    """What the shell offers for the last of `words` after `hetoci`, in `folder`."""
     script = (
-        "source /dev/stdin; COMP_WORDS=(hetoci ''); COMP_CWORD=1; _hetoci; echo ${COMPREPLY[*]}"
+        f'source {PACKAGE}/conf/completion.bash; COMP_WORDS=(hetoci "$@"); COMP_CWORD=$#;'
+        " _hetoci; echo ${COMPREPLY[*]}"
     )
     done = subprocess.run(
-        ["bash", "-c", script], input=text, capture_output=True, text=True, check=True
-    )
-    offered = set(done.stdout.split())
-    assert set(HANDLERS) <= offered
-    assert CONTAINER_VERBS - {"checkpoint", "mounts"} <= offered
+        ["bash", "-c", script, "bash", *words],
+        capture_output=True, text=True, check=True, cwd=folder,
+    )  # fmt: skip
+    return set(done.stdout.split())
+
+
+def test_the_shell_completes_every_verb_that_help_and_engines_know(tmp_path: Path) -> None:
+    verbs = offered(tmp_path, "")
+    assert set(HANDLERS) <= verbs
+    assert CONTAINER_VERBS - {"checkpoint", "mounts"} <= verbs
+
+
+def test_the_shell_completes_bundles_and_images(tmp_path: Path) -> None:
+    (tmp_path / "bundle").mkdir()
+    (tmp_path / "image.oci.tar").touch()
+    assert offered(tmp_path, "plan", "") == {"bundle", "image.oci.tar", "--json"}
+    assert offered(tmp_path, "image", "") == {"artifact", "build", "inspect", "validate"}
+    assert offered(tmp_path, "image", "validate", "") == {"bundle", "image.oci.tar"}
+
+
+def words_of(page: str) -> set[str]:
+    """The words of a man page, without its typesetting."""
+    text = (PACKAGE / "man" / page).read_text().replace("\\-", "-")
+    return set(re.split(r'[\s",]+', re.sub(r"\\f.", " ", text)))
+
+
+def test_the_man_pages_have_every_setting_and_key() -> None:
+    assert set(DEFAULTS) <= words_of("hetoci.conf.5")
+    words = words_of("hetoci.1")
+    assert set(KEYS) <= words
+    plain = {word.removeprefix(".").strip(";)") for word in words}
+    assert {name for names in DEVICE_KEYS.values() for name in names} <= plain

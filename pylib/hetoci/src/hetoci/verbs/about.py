@@ -25,7 +25,8 @@ usage: hetoci [--root DIR] [--log FILE] [--log-format text|json] [...] VERB [...
 For people:
   devices [--json]        cores, regions and slots of this board and who holds them
   ps [--json]             containers with hardware, of all engines
-  plan [--json] BUNDLE    what create would do with a bundle or an OCI image (layout or
+  plan [--json] BUNDLE|IMAGE
+                          what create would do with a bundle or an OCI image (layout or
                           archive); changes nothing
   reap [--quiet]          give back what no living container owns; write CDI files
   image ...               calls hetoci-image, which builds and checks images on a PC
@@ -39,8 +40,8 @@ For engines (OCI runtime command line; plain containers are handed to crun or ru
 
   --version, --help
 
-What a container is run as is said by the key io.hetoci.workload (firmware, accelerator) in its
-annotations or in the image. See hetoci(1) and hetoci.conf(5).
+What a container is run as is said by the key io.hetoci.workload (firmware, accelerator,
+domain) in its annotations or in the image. See hetoci(1) and hetoci.conf(5).
 """
 
 

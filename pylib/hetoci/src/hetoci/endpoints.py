@@ -26,7 +26,6 @@ _PAUSE = 0.05
 PODS = (
     "io.kubernetes.cri.sandbox-id",
     "io.kubernetes.cri-o.SandboxID",
-    "io.podman.annotations.pod-id",
 )
 
 

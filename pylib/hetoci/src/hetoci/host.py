@@ -271,6 +271,22 @@ class Host:
             return None
         return None if fields[0] in (b"Z", b"X") else fields[19].decode()
 
+    def parent(self, pid: int) -> int:
+        """The parent of process `pid` (proc(5), stat field 4); 0 if there is none."""
+        try:
+            with open(f"/proc/{pid}/stat", "rb") as stat:
+                return int(stat.read().rpartition(b")")[2].split()[1])
+        except OSError:
+            return 0
+
+    def arguments(self, pid: int) -> list[str]:
+        """The command line of process `pid`; empty if there is none."""
+        try:
+            with open(f"/proc/{pid}/cmdline", "rb") as cmdline:
+                return os.fsdecode(cmdline.read()).split("\0")[:-1]
+        except OSError:
+            return []
+
     def alive(self, pid: int, start: str) -> bool:
         """True if the process `pid` that started at `start` is still running."""
         return pid > 0 and self.start_time(pid) == start

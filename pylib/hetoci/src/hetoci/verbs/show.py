@@ -165,7 +165,6 @@ def _plan(host: Host, line: CommandLine, found: Bundle) -> int:
 _NAMES = (
     ("io.kubernetes.cri.sandbox-name", "io.kubernetes.cri.container-name"),
     ("io.kubernetes.pod.name", "io.kubernetes.container.name"),
-    ("", "io.podman.annotations.container-name"),
     ("", "nerdctl/name"),
 )
 
@@ -178,13 +177,25 @@ def _engines_name(annotations: dict[str, Any]) -> str:
     return ""
 
 
+def _monitors_name(host: Host, pid: int) -> str:
+    """The name that Podman told conmon, which is the parent of the container's process `pid`;
+    "" if there is no conmon. (conmon(8): -n, --name)"""
+    words = host.arguments(host.parent(pid))
+    if not words or words[0].rpartition("/")[2] != "conmon":
+        return ""
+    given = [at for at, word in enumerate(words[:-1]) if word in ("-n", "--name")]
+    return words[given[0] + 1] if given else ""
+
+
 def _container(host: Host, record: state.Record) -> dict[str, Any]:
     kind = verbs.load(record.kind)
+    found = record.state(kind.status(host, record))
+    name = _engines_name(record.data["annotations"])
     return {
-        **record.state(kind.status(host, record)),
+        **found,
         "kind": record.kind,
         "root": record.data["root"],
-        "name": _engines_name(record.data["annotations"]),
+        "name": name or _monitors_name(host, found["pid"]),
         **kind.hardware(record),
     }
 

@@ -8,7 +8,8 @@ program.N: create of a container with an accelerator less create of a plain one,
 configfs sequence for the same bitstream of N KiB: the image's own, and the largest that a slot of
 this board takes. program.N.step: only what create does about the hardware (look, check, claim,
 program, await, clear), in an interpreter that has everything imported, against the same.
-claim.N: claiming one of N slots, against one of one, on a simulated board. All variants take turns,
+claim.N, look.N: claiming one of N slots of which all others are held, and looking at the board and
+choosing one before, against one of one, in a simulated inventory of files. All variants take turns,
 so that what disturbs one disturbs the others. Lines of JSON are measurements (hetoci-lab bench); a
 ratio of 1 is no cost.
 """
@@ -197,6 +198,36 @@ def enlarge(image: Path, place: Path) -> Path:
 # claims
 
 
+def simulated(count: int) -> str:
+    """A root with the inventory of a board that has `count` slots."""
+    root = Path(tempfile.mkdtemp(prefix=f"claims{count}-", dir="/run/bench"))
+    node = root / "sys/firmware/devicetree/base/fpga-region"
+    manager = root / "sys/class/fpga_manager/fpga0"
+    (manager / "device/of_node").mkdir(parents=True)
+    (manager / "device/of_node/phandle").write_bytes(struct.pack(">I", 1))
+    (root / "sys/kernel/config/device-tree/overlays").mkdir(parents=True)
+    places = [node, *(node / f"slot{number}@{number:x}" for number in range(count))]
+    for number, place in enumerate(places):
+        place.mkdir(parents=True)
+        (place / "compatible").write_bytes(b"fpga-region\0")
+        region = root / f"sys/class/fpga_region/region{number}"
+        region.mkdir(parents=True)
+        (region / "of_node").symlink_to(place)
+    (node / "fpga-mgr").write_bytes(struct.pack(">I", 1))
+    (node / "hetoci,shell").write_bytes(b"simulated\0")
+    return str(root)
+
+
+def look(host: Any) -> Any:
+    """What create does to choose a slot."""
+    from hetoci import assign, inventory
+    from hetoci.workloads import AcceleratorRequest
+
+    host.memory.clear()
+    request = AcceleratorRequest("a", "/a.bit.bin", partial=True)
+    return assign.place([request], inventory.fabrics(host), lambda _path: True).chosen["a"]
+
+
 def claims() -> None:
     from hetoci import claims as module
     from hetoci.host import Host
@@ -204,18 +235,25 @@ def claims() -> None:
 
     host_of: dict[int, Any] = {}
     for count in (1, 8, 64):
-        folder = tempfile.mkdtemp(prefix=f"claims{count}-", dir="/run/bench")
-        host_of[count] = Host(folder)
+        host_of[count] = Host(simulated(count))
         me = Holder("bench", "", os.getpid(), host_of[count].start_time(os.getpid()) or "")
         for slot in range(count - 1):  # all but one are held, by this process
-            module.acquire(host_of[count], f"fpga.slot{slot}", me)
+            module.acquire(host_of[count], f"fpga.fpga-region+slot{slot}@{slot:x}", me)
     took: dict[int, list[float]] = {count: [] for count in host_of}
+    looked: dict[int, list[float]] = {count: [] for count in host_of}
 
     def claim(count: int) -> Callable[[], None]:
         def act() -> None:
-            module.acquire(host_of[count], f"fpga.slot{count - 1}", me).give_up()
+            module.acquire(host_of[count], chosen[count], me).give_up()
 
         return act
+
+    chosen = {count: look(host).key for count, host in host_of.items()}
+    for _ in range(ROUNDS):
+        for count, host in host_of.items():
+            begun = time.monotonic()
+            look(host)
+            looked[count].append(time.monotonic() - begun)
 
     for _ in range(50 * ROUNDS):
         for count in host_of:
@@ -224,7 +262,9 @@ def claims() -> None:
             took[count].append(time.monotonic() - begun)
     for count in (8, 64):
         tell(f"claim.{count}", "ratio", ratio(took[count], took[1]))
+        tell(f"look.{count}", "ratio", ratio(looked[count], looked[1]))
     tell("claim.1", "s", median(took[1]))
+    tell("look.1", "s", median(looked[1]))
 
 
 def main() -> None:

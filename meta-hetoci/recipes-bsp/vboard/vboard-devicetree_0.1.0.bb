@@ -16,7 +16,9 @@ PACKAGE_ARCH = "${MACHINE_ARCH}"
 INHIBIT_DEFAULT_DEPS = "1"
 B = "${WORKDIR}/build"
 
-VBOARD_ROOTARGS ?= "root=/dev/vda rw ip=10.0.2.15::10.0.2.2:255.255.255.0:vboard:eth0:off uio_pdrv_genirq.of_id=generic-uio"
+# The tree is the same for all images, so this is what local.conf says, not an image's recipe.
+VBOARD_ROOTMODE ?= "${@bb.utils.contains('EXTRA_IMAGE_FEATURES', 'read-only-rootfs', 'ro', 'rw', d)}"
+VBOARD_ROOTARGS ?= "root=/dev/vda ${VBOARD_ROOTMODE} ip=10.0.2.15::10.0.2.2:255.255.255.0:vboard:eth0:off uio_pdrv_genirq.of_id=generic-uio"
 VBOARD_BOOTARGS ?= "console=ttyAMA0 earlycon ${VBOARD_ROOTARGS}"
 VBOARD_DOM0_BOOTARGS ?= "console=hvc0 ${VBOARD_ROOTARGS}"
 VBOARD_XEN_BOOTARGS ?= "console=dtuart dtuart=/uart@ff000000 dom0_mem=1G dom0_max_vcpus=1 bootscrub=0"

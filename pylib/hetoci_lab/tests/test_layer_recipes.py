@@ -360,6 +360,14 @@ def test_runqemu_starts_the_image_with_xen_under_xen(recipes: Recipes) -> None:
     ]
 
 
+def test_a_read_only_image_is_mounted_so_from_the_start() -> None:
+    [file] = layer_check.recipes("vboard-devicetree_*.bb")
+    for features, wanted in (("read-only-rootfs", "ro"), ("", "rw")):
+        tree = layer_check.parse({**BOARD, "EXTRA_IMAGE_FEATURES": features}, [file])
+        words = tree["vboard-devicetree"]["VBOARD_ROOTARGS"].split()
+        assert words[:2] == ["root=/dev/vda", wanted]
+
+
 def test_what_runqemu_loads_is_deployed(recipes: Recipes) -> None:
     deployed = "".join(recipe.get("do_deploy", "") for recipe in recipes.values())
     for name in ("vboard-el3.elf", "vboard-linux.dtb", "vboard-xen.dtb"):

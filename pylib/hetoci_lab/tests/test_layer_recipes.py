@@ -212,6 +212,42 @@ def test_kernels_are_left_alone_without_the_feature(tmp_path: Path, append: str)
     assert kernel(tmp_path, append, DISTRO_FEATURES="xen") == []
 
 
+SCRIPT = "dynamic-layers/xilinx/recipes-bsp/u-boot/u-boot-xlnx-scr.bbappend"
+UIO = "uio_pdrv_genirq.of_id=generic-uio"
+
+
+def command_lines(tmp_path: Path, **settings: str) -> list[list[str]]:
+    """The words for Linux alone, and those for dom0, that AMD's boot script is made of."""
+    recipe = tmp_path / "u-boot-xlnx-scr.bb"
+    recipe.write_text(
+        'KERNEL_COMMAND_APPEND ?= ""\nKERNEL_ROOT_SD ?= "root=/dev/x ro"\n'
+        'KERNEL_ROOT_RAMDISK ?= "root=/dev/ram0 rw"\n'
+    )
+    given = {"MACHINE": "zcu102-zynqmp", "BOOTMODE": "generic.root", **settings}
+    given["__BBAPPEND"] = str(TREE / "meta-hetoci" / SCRIPT)
+    read = layer_check.parse(given, [recipe])["u-boot-xlnx-scr"]
+    names = ("KERNEL_COMMAND_APPEND", "KERNEL_ROOT_SD", "KERNEL_ROOT_RAMDISK")
+    return [read[name].split() for name in names]
+
+
+def test_boot_scripts_of_amd_tell_the_kernel_about_uio_once(tmp_path: Path) -> None:
+    root, ramdisk = ["root=/dev/x", "ro"], ["root=/dev/ram0", "rw"]
+    assert command_lines(tmp_path) == [[UIO], root, ramdisk]
+    kria = command_lines(tmp_path, KERNEL_COMMAND_APPEND="root=LABEL=root")
+    assert kria == [["root=LABEL=root", UIO], root, ramdisk]
+    # The script for Xen has no place for KERNEL_COMMAND_APPEND.
+    xen = command_lines(tmp_path, BOOTMODE="xen")
+    assert xen[1:] == [[*root, UIO], [*ramdisk, UIO]]
+
+
+@pytest.mark.parametrize("change", [{"DISTRO_FEATURES": "xen"}, {"HETOCI_WORKLOADS": "firmware"}])
+def test_boot_scripts_are_left_alone_without_accelerators(
+    tmp_path: Path, change: dict[str, str]
+) -> None:
+    lines = command_lines(tmp_path, **change, BOOTMODE="xen")
+    assert lines == [[], ["root=/dev/x", "ro"], ["root=/dev/ram0", "rw"]]
+
+
 def test_a_root_that_is_never_written_to_has_the_byte_code() -> None:
     [file] = layer_check.recipes("hetoci-image-minimal.bb")
     for features, wanted in (("read-only-rootfs", True), ("package-management", False)):

@@ -73,7 +73,8 @@ SUPPRESSED = {
 """Findings of oelint-adv that are not heeded, with the reason; `info` is not asked for."""
 KNOWN_VARIABLE = re.compile(
     r"oelint\.vars\.mispell\.unknown:'((HETOCI|VBOARD|ZEPHYR|PREFERRED_VERSION|OCI_IMAGE|PODMAN)_"
-    r"|EXTRA_DT_INCLUDE_FILES|IMAGE_CONTAINER_NO_DUMMY)"
+    r"|EXTRA_DT_INCLUDE_FILES|IMAGE_CONTAINER_NO_DUMMY"
+    r"|KERNEL_(COMMAND_APPEND|ROOT_SD|ROOT_RAMDISK))"
 )
 """Variables of ours and of other layers, which oelint-adv takes for misspelt."""
 

@@ -36,8 +36,10 @@ def remarks(d):
 
     No error: yocto-check-layer parses every machine without any distro feature.
     """
-    if another_configuration(d) or "hetoci" in words(d, "DISTRO_FEATURES"):
+    if another_configuration(d):
         return []
+    if "hetoci" in words(d, "DISTRO_FEATURES"):
+        return unverified(d)
     remedy = 'write DISTRO_FEATURES:append = " hetoci" in local.conf.'
     if d.getVar("MACHINE") == BOARD:
         return [
@@ -47,6 +49,22 @@ def remarks(d):
     if words(d, "HETOCI_ENGINES"):
         return [f"HETOCI_ENGINES is set, but DISTRO_FEATURES lacks hetoci; {remedy}"]
     return []
+
+
+def unverified(d):
+    """Remark on a signature that nothing looks at."""
+    if d.getVar("UBOOT_SIGN_ENABLE") != "1" or not amd_overrides(d):
+        return []
+    return [
+        "UBOOT_SIGN_ENABLE signs fitImage, but AMD's boot script boots the unsigned Image and their "
+        'U-Boot has no key, so nothing is verified; meta-hetoci/README.md, "Signed", says what is '
+        "missing."
+    ]
+
+
+def amd_overrides(d):
+    """Return the overrides of `d` that are AMD's SoCs."""
+    return [name for name in (d.getVar("OVERRIDES") or "").split(":") if name in AMD]
 
 
 def another_configuration(d):
@@ -100,7 +118,7 @@ def layers(d):
             "HETOCI_WORKLOADS has domain, but Xen is in meta-virtualization; "
             "add that layer to bblayers.conf, or take domain out."
         )
-    amd = [name for name in (d.getVar("OVERRIDES") or "").split(":") if name in AMD]
+    amd = amd_overrides(d)
     if amd and words(d, "HETOCI_WORKLOADS") and "xilinx" not in have:
         found.append(
             f"MACHINE {d.getVar('MACHINE')} is a {amd[0]}, whose kernel and device tree are in "
@@ -146,6 +164,13 @@ def conflicts(d):
             f"UBOOT_SIGN_ENABLE signs the kernel, but the image features have {openness[0]}, with "
             "which anybody is root; take out one of the two (kas: feature/signed.yml and "
             "feature/debug.yml exclude each other)."
+        )
+    fit = "kernel-fitimage" in words(d, "KERNEL_CLASSES")
+    if fit and "scarthgap" not in words(d, "LAYERSERIES_CORENAMES"):
+        found.append(
+            "KERNEL_CLASSES has kernel-fitimage, a class that only scarthgap has; later series make "
+            "a FIT image by a recipe (kernel-fit-image): take kas/feature/signed.yml out, or build "
+            "on scarthgap."
         )
     init = d.getVar("VIRTUAL-RUNTIME_init_manager")
     if init and init != "systemd" and words(d, "HETOCI_WORKLOADS"):

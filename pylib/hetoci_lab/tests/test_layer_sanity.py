@@ -99,6 +99,11 @@ def test_a_good_configuration_gets_no_sentence(sanity: ModuleType) -> None:
             "take out one of the two",
         ),
         (
+            {"KERNEL_CLASSES": "kernel-fitimage", "LAYERSERIES_CORENAMES": "wrynose"},
+            "kernel-fitimage, a class that only scarthgap has",
+            "build on scarthgap",
+        ),
+        (
             {"VIRTUAL-RUNTIME_init_manager": "sysvinit"},
             "The init manager is sysvinit",
             'INIT_MANAGER = "systemd"',
@@ -134,6 +139,13 @@ def test_engines_without_the_feature_get_a_remark(sanity: ModuleType) -> None:
     assert sanity.problems(other) == []
     [sentence] = sanity.remarks(other)
     assert 'DISTRO_FEATURES:append = " hetoci"' in sentence
+
+
+def test_a_signature_that_nothing_verifies_gets_a_remark(sanity: ModuleType) -> None:
+    signed = {"UBOOT_SIGN_ENABLE": "1", "OVERRIDES": "aarch64:zynqmp:zcu102-zynqmp"}
+    [sentence] = sanity.remarks(Datastore({**GOOD, **signed}))
+    assert "nothing is verified" in sentence
+    assert sanity.remarks(Datastore({**GOOD, **signed, "UBOOT_SIGN_ENABLE": "0"})) == []
 
 
 def test_a_multiconfig_for_firmware_is_none_of_the_layers_affair(sanity: ModuleType) -> None:

@@ -3,6 +3,7 @@
 
 import json
 import re
+import shlex
 from collections.abc import Iterator
 
 import pytest
@@ -165,6 +166,52 @@ def test_the_shim_killed(slots: Board) -> None:
     slots.check("pkill -9 -f '[c]ontainerd-shim.* -id orphan'")
     slots.until("hetoci reap; hetoci devices --json", '"name": "slot0"')
     slots.until(f"hetoci reap; ls {OVERLAYS} | grep -c hetoci- || true", "^0$")
+
+
+BUNDLE = "/run/pl-bundle"
+SPEC = f"""
+import json, sys
+spec = json.load(sys.stdin)
+spec["root"] = {{"path": "{BUNDLE}/root"}}
+spec["process"]["args"] = ["/bin/sha256", "--forever"]
+spec["linux"]["cgroupsPath"] = "/faults/v"
+json.dump(spec, open("{BUNDLE}/config.json", "w"))
+"""
+
+
+@pytest.fixture
+def bundle(slots: Board) -> Iterator[Board]:
+    """A bundle made of the pl-sha256 image, for driving the runtime without an engine."""
+    reference = slots.import_image("pl-sha256")
+    slots.check(
+        f"mkdir -p {BUNDLE}/image && ctr image mount {reference} {BUNDLE}/image &&"
+        f" cp -a {BUNDLE}/image {BUNDLE}/root && ctr image unmount {BUNDLE}/image"
+    )
+    slots.check(f"ctr oci spec | python3 -c {shlex.quote(SPEC)}")
+    yield slots
+    slots.check(f"rm -rf {BUNDLE}")
+
+
+# What is killed here does not know of the hypervisor: once is enough.
+@pytest.mark.lg_feature("faults")
+@pytest.mark.parametrize("verb", ["create", "start", "kill", "delete"])
+def test_a_verb_killed_on_its_way(bundle: Board, verb: str) -> None:
+    words = {
+        "create": f"create --bundle {BUNDLE} v",
+        "start": "start v",
+        "kill": "kill v KILL",
+        "delete": "delete --force v",
+    }
+    runtime = "hetoci --root /run/faults"
+    quiet = "> /run/v.log 2>&1 < /dev/null"
+    for milliseconds in (100, 200, 300, 400, 500, 600):
+        for earlier in list(words)[: list(words).index(verb)]:
+            bundle.check(f"{runtime} {words[earlier]} {quiet}")
+        bundle.run(f"timeout -s KILL {milliseconds / 1000} {runtime} {words[verb]} {quiet}")
+        bundle.check(f"{runtime} delete --force v; hetoci reap")
+        assert leftovers(bundle) == []
+        assert bundle.check("crun --root /run/faults list -q") == ""
+    bundle.check(f"{runtime} {words['create']} {quiet} && {runtime} delete --force v")
 
 
 def test_an_endpoint_of_firmware_that_shares_it(slots: Board) -> None:

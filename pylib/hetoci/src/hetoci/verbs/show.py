@@ -141,7 +141,7 @@ def plan(host: Host, line: CommandLine) -> int:
         return _plan(host, line, bundle.load(host, path))
     from ..unpack import bundle_of
 
-    with bundle_of(host, host.path(path)) as unpacked:
+    with bundle_of(host, path) as unpacked:
         return _plan(host, line, unpacked)
 
 

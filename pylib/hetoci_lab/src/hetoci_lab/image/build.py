@@ -150,17 +150,17 @@ def finish(layout: Path, *, digests: bool, platform: str) -> None:
 def _roles(image: model.Image, values: dict[str, str]) -> dict[int, str]:
     """The roles of the layers in which nothing but data lie, by the layers' numbers from 0
     (layout.md, L10); of a layer with bitstreams and their overlays it is `bitstream`."""
-    named: dict[tuple[int, int], str] = {}
+    named: dict[Any, str] = {}
     for file in keys.files(image, values):
         try:
             node = image.tree.find(file.path)
         except NotThere:
             continue  # validation says so
-        named[node.data, node.offset] = file.role
+        named[node.content] = file.role
     found: dict[int, set[str]] = {}
     for path, node in image.tree.files():
         if path != spec.LABELS_FILE:  # a new one may come over it
-            found.setdefault(node.layer, set()).add(named.get((node.data, node.offset), ""))
+            found.setdefault(node.layer, set()).add(named.get(node.content, ""))
     order = [*artifact.TYPES, "disk"]
     return {
         number: min(roles, key=order.index) for number, roles in found.items() if "" not in roles

@@ -6,41 +6,26 @@ Names are looked up in one flat table; links are refused, so a name leads nowher
 
 import gzip
 import hashlib
-import io
 import os
 import re
 import stat
 import tarfile
 import tempfile
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Protocol
 
+from hetoci import tarball
 from hetoci_lab.errors import LabError
 
 CHUNK = 1 << 20
 #: All that is unpacked of one image; it goes to a temporary file without a name.
 UNPACKED_LIMIT = 4 << 30
 #: Files in an archive, and entries in all layers of an image.
-ENTRIES_LIMIT = 200_000
-#: A tar header may announce an extension of any size; none that serves is larger.
-HEADER_LIMIT = 4 << 20
+ENTRIES_LIMIT = tarball.ENTRIES_LIMIT
 
 _DIGEST = re.compile(r"(sha256):([0-9a-f]{64})|(sha512):([0-9a-f]{128})")
-_BROKEN = (
-    tarfile.TarError,
-    zlib.error,
-    EOFError,
-    OverflowError,
-    RecursionError,
-    UnicodeError,
-    ValueError,
-    OSError,
-)
-#: Beginnings of what no engine of today unpacks without being told, or we cannot.
-_COMPRESSIONS = {b"\x28\xb5\x2f\xfd": "zstd", b"\xfd7zXZ": "xz", b"BZh": "bzip2"}
 
 
 class Source(Protocol):
@@ -64,6 +49,8 @@ class Layout:
 
     def open(self, name: str) -> IO[bytes]:
         path = self._folder / name
+        if not path.parent.resolve().is_relative_to(self._folder.resolve()) or ".." in path.parts:
+            raise LabError(f"{name} leads out of the layout {self._folder}.")
         try:
             # O_NONBLOCK: a FIFO must not stop us.
             descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -95,49 +82,7 @@ class Archive:
         member = self._members.get(name)
         if member is None or member.issparse():
             raise LabError(f"{self._path} has no regular file {name}.")
-        return part(self._stream, member.offset_data, member.size)
-
-
-class _Part(io.RawIOBase):
-    """A range of a file, as a file; several may be open at a time."""
-
-    def __init__(self, stream: IO[bytes], offset: int, size: int) -> None:
-        self._stream, self._offset, self._size, self._at = stream, offset, size, 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        self._at = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
-        return self._at
-
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        self._stream.seek(self._offset + self._at)
-        data = self._stream.read(max(0, min(len(buffer), self._size - self._at)))
-        buffer[: len(data)] = data
-        self._at += len(data)
-        return len(data)
-
-
-def part(stream: IO[bytes], offset: int, size: int) -> IO[bytes]:
-    """A range of a seekable file, as a seekable file of its own."""
-    return io.BufferedReader(_Part(stream, offset, size))
-
-
-class _Guard:
-    """A file for tarfile, which reads as much at once as a header announces."""
-
-    def __init__(self, stream: IO[bytes]) -> None:
-        self._stream = stream
-        self.seek, self.tell = stream.seek, stream.tell
-
-    def read(self, size: int = -1) -> bytes:
-        if not 0 <= size <= HEADER_LIMIT:
-            raise tarfile.ReadError(f"a header announces {size} bytes")
-        return self._stream.read(size)
+        return tarball.part(self._stream, member.offset_data, member.size)
 
 
 def members(stream: IO[bytes], where: str, limit: int) -> Iterator[tarfile.TarInfo]:
@@ -145,23 +90,12 @@ def members(stream: IO[bytes], where: str, limit: int) -> Iterator[tarfile.TarIn
 
     Raises LabError naming `where` if it is none, is damaged, or has more than `limit`.
     """
-    last = -1
-    count = 0
+    stream.seek(0)
     try:
-        stream.seek(0)
-        with tarfile.open(fileobj=_Guard(stream), mode="r:") as archive:  # type: ignore[call-overload]
-            while (member := archive.next()) is not None:
-                archive.members = []  # it would keep all of them
-                count += 1
-                if count > limit:
-                    raise LabError(f"{where} has more than {limit} entries.")
-                if member.size < 0 or member.offset <= last:
-                    raise LabError(f"{where} is damaged: an entry has the size {member.size}.")
-                last = member.offset
-                yield member
-    except _BROKEN as error:
+        yield from tarball.members(stream, 1 << 62, limit)
+    except tarball.Damaged as error:
         raise LabError(
-            f"{where} is no tar archive, or is damaged: {error}.",
+            f"{where} {error}.",
             hint="It has to be an OCI image layout, an OCI archive, or what `docker save` writes.",
         ) from error
 
@@ -187,15 +121,16 @@ def opened(path: Path) -> Iterator[Source]:
 def spooled(stream: IO[bytes], where: str, limit: int) -> Iterator[IO[bytes]]:
     """`stream` itself, or what it is unpacked, at most `limit` bytes; both seekable."""
     head = stream.read(6)
-    for magic, name in _COMPRESSIONS.items():
-        if head.startswith(magic):
-            raise LabError(
-                f"{where} is compressed with {name}.", hint="Compress it with gzip, or not at all."
-            )
     stream.seek(0)
-    if not head.startswith(b"\x1f\x8b"):
+    compression = tarball.compression(head)
+    if not compression:
         yield stream
         return
+    if compression != "gzip":
+        raise LabError(
+            f"{where} is compressed with {compression}.",
+            hint="Compress it with gzip, or not at all.",
+        )
     with tempfile.TemporaryFile() as plain:
         for data in _unpacked(stream, where, limit):
             plain.write(data)
@@ -211,7 +146,7 @@ def _unpacked(stream: IO[bytes], where: str, limit: int) -> Iterator[bytes]:
                 if total > limit:
                     raise LabError(f"{where} has more than {limit >> 20} MiB unpacked.")
                 yield data
-    except _BROKEN as error:
+    except tarball.BROKEN as error:
         raise LabError(f"{where} is damaged: {error}.") from error
 
 

@@ -519,3 +519,55 @@ def test_any_labels_are_checked(
     found = report(Parts(labels, {"/x": ELF, "/a/slot0": make.vbit()}), folder)
     for finding in found.findings:
         assert str(finding).isprintable()
+
+
+@pytest.mark.parametrize(
+    ("process", "sentence"),
+    [
+        (
+            {"Labels": {"io.hetoci.workload": 5}},
+            'error: configuration: config.Labels["io.hetoci.workload"] is 5,'
+            " right would be a string.",
+        ),
+        (
+            {"Labels": ["a"]},
+            "error: configuration: config.Labels is a list, right would be an object of strings.",
+        ),
+        (
+            {"Entrypoint": "/a"},
+            'error: configuration: config.Entrypoint is "/a", right would be a list of strings.',
+        ),
+        ({"Env": [None]}, "error: configuration: config.Env[0] is null, right would be a string."),
+    ],
+)
+def test_what_engines_cannot_read_is_an_error_with_its_path(
+    tmp_path: Path, process: dict[str, Any], sentence: str
+) -> None:
+    made = make.Layout(tmp_path / "image")
+    config = {"os": "linux", "architecture": "arm64", "config": process}
+    config["rootfs"] = {"type": "layers", "diff_ids": []}
+    made.index(made.json({"config": made.json(config), "layers": []}))
+    with model.opened(made.folder) as image:
+        assert [str(finding) for finding in validate.check(image).findings] == [sentence]
+
+
+@pytest.mark.parametrize(
+    ("member", "value", "sentence"),
+    [
+        ("layers", 5, "error: manifest: layers is 5, right would be a list of descriptors."),
+        (
+            "annotations",
+            {"io.hetoci.workload": ["domain"]},
+            'error: manifest: annotations["io.hetoci.workload"] is a list,'
+            " right would be a string.",
+        ),
+    ],
+)
+def test_a_manifest_that_engines_cannot_read_is_an_error(
+    tmp_path: Path, member: str, value: Any, sentence: str
+) -> None:
+    made = make.Layout(tmp_path / "image")
+    config = made.json({"os": "linux", "architecture": "arm64", "rootfs": {"diff_ids": []}})
+    made.index(made.json({"config": config, "layers": [], member: value}))
+    with model.opened(made.folder) as image:
+        assert [str(finding) for finding in validate.check(image).findings] == [sentence]

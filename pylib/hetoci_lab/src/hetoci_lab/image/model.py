@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from hetoci import imagejson
 from hetoci_lab import spec
 from hetoci_lab.errors import LabError
 from hetoci_lab.image import source
@@ -50,6 +51,8 @@ class Image:
     annotations: Mapping[str, str]
     layers: list[Layer]
     tree: Tree = field(repr=False)
+    #: What of the manifest and the configuration is of a wrong type: path, reason.
+    misshapen: list[tuple[str, str]] = field(default_factory=list)
 
     @property
     def labels(self) -> Mapping[str, str]:
@@ -244,7 +247,9 @@ def _from_layout(stack: ExitStack, path: Path, place: Source, name: str, platfor
     ]
     tree = _tree(stack, place, names, config)
     shown = next(iter(_names(chosen)), "")
-    return Image(path, shown, digest, config, strings(manifest.get("annotations")), layers, tree)
+    notes = strings(manifest.get("annotations"))
+    wrong = list(imagejson.problems(manifest, config))
+    return Image(path, shown, digest, config, notes, layers, tree, wrong)
 
 
 def _role(entry: Any) -> str:
@@ -253,7 +258,8 @@ def _role(entry: Any) -> str:
 
 def _from_docker(stack: ExitStack, path: Path, place: Source, name: str) -> Image:
     entries = _read_json(place, "manifest.json", "manifest.json")
-    found = [entry for entry in entries if isinstance(entry, dict)] if entries else []
+    listed = entries if isinstance(entries, list) else []
+    found = [entry for entry in listed if isinstance(entry, dict)]
     if name:
         found = [entry for entry in found if name in items(entry, "RepoTags")]
     if len(found) != 1 or not isinstance(found[0].get("Config"), str):
@@ -270,7 +276,8 @@ def _from_docker(stack: ExitStack, path: Path, place: Source, name: str) -> Imag
             layers.append(Layer("", stream.seek(0, 2), ""))
     tree = _tree(stack, place, names, config)
     tags = [tag for tag in items(entry, "RepoTags") if isinstance(tag, str)]
-    return Image(path, next(iter(tags), ""), "", config, {}, layers, tree)
+    wrong = list(imagejson.problems({}, config))
+    return Image(path, next(iter(tags), ""), "", config, {}, layers, tree, wrong)
 
 
 def _tree(stack: ExitStack, place: Source, names: list[str], config: dict[str, Any]) -> Tree:

@@ -70,7 +70,8 @@ def check(image: Image) -> Report:
     found = keys.of(image)
     values = keys.own_names(found.values)
     report = Report(image, found, values, [], [])
-    report.findings += [Finding(ERROR, where, reason) for where, reason in image.tree.faults]
+    wrong = [*image.misshapen, *image.tree.faults]
+    report.findings += [Finding(ERROR, where, reason) for where, reason in wrong]
     report.findings += _keys(found)
     report.findings += _labels_file(found)
     if not any(finding.level == ERROR for finding in report.findings):

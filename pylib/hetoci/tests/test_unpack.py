@@ -104,7 +104,7 @@ def extended(records: bytes, size: int) -> bytes:
 
 
 def negative_size(place: Path) -> None:
-    Layout(place, extended(b"12 size=-512\n", 13))
+    Layout(place, extended(b"13 size=-512\n", 13))
 
 
 def extension_of_gigabytes(place: Path) -> None:
@@ -150,6 +150,21 @@ def foreign_platform(place: Path) -> None:
     (place / "index.json").write_text(json.dumps(index))
 
 
+def platform_that_is_a_string(place: Path) -> None:
+    Layout(place)
+    index = json.loads((place / "index.json").read_text())
+    index["manifests"][0]["platform"] = "linux"
+    (place / "index.json").write_text(json.dumps(index))
+
+
+def labels_that_are_a_list(place: Path) -> None:
+    Layout(place, labels=["a"])
+
+
+def label_that_is_a_number(place: Path) -> None:
+    Layout(place, labels={"org.example.other": 5})
+
+
 def no_archive(place: Path) -> None:
     place.write_bytes(b"no tar")
 
@@ -159,7 +174,7 @@ def no_archive(place: Path) -> None:
     [
         (outside, "'../../evil' (layer 1) leads out of the image"),
         (whiteout_of_the_folder_above, "hides no file of its directory"),
-        (negative_size, "layer 1 is no tar archive, or is damaged: an entry has the size -"),
+        (negative_size, "layer 1 is no tar archive, or is damaged: an entry has the size -512"),
         (extension_of_gigabytes, "a header announces 8589934592 bytes"),
         (extensions_of_extensions, "recursion"),
         (damaged_compression, "layer 1 is no tar archive, or is damaged: "),
@@ -168,6 +183,9 @@ def no_archive(place: Path) -> None:
         (missing_blob, "it has no blobs/sha256/"),
         (digest_that_is_a_path, "a descriptor has the digest"),
         (foreign_platform, "no manifest for this machine's platform"),
+        (platform_that_is_a_string, "index.json: a manifest's platform is no object"),
+        (labels_that_are_a_list, "config.Labels is a list, right would be an object of strings"),
+        (label_that_is_a_number, 'Labels["org.example.other"] is 5, right would be a string'),
         (no_archive, "it is no tar archive"),
     ],
 )

@@ -173,6 +173,17 @@ def test_an_archive_of_docker_save_is_read(tmp_path: Path) -> None:
         assert content(image.tree, "a") == b"1"
 
 
+@pytest.mark.parametrize("way", ["{}/secret", "../secret", "link/secret"])
+def test_names_in_a_folder_lead_nowhere_else(tmp_path: Path, way: str) -> None:
+    (tmp_path / "secret").write_text("{}")
+    (tmp_path / "image").mkdir()
+    (tmp_path / "image/link").symlink_to(tmp_path)
+    entry = {"Config": way.format(tmp_path), "Layers": []}
+    (tmp_path / "image/manifest.json").write_text(json.dumps([entry]))
+    with pytest.raises(LabError, match="leads out of"), model.opened(tmp_path / "image"):
+        pass
+
+
 def test_of_several_images_one_is_chosen_by_name_or_platform(tmp_path: Path) -> None:
     made = Layout(tmp_path)
     first, second = (made.image([layer([file("a", text)])]) for text in "12")

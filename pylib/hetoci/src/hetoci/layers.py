@@ -22,8 +22,8 @@ DEPTH_LIMIT = 256
 NODES_LIMIT = 200_000
 #: Characters of all names and links.
 NAMES_LIMIT = 64 << 20
-#: Names looked up and hidden. 200,000 files, 20 directories deep, need a fifth.
-STEPS_LIMIT = 20_000_000
+#: Names looked up and hidden. 200,000 files, 20 directories deep, need half of them.
+STEPS_LIMIT = 8_000_000
 #: limits.h: NAME_MAX, PATH_MAX
 _NAME_LIMIT, _PATH_LIMIT = 255, 4095
 

@@ -338,13 +338,18 @@ def _plant(tree: Layers, rootfs: str) -> None:
     """Write the tree to `rootfs`, which does not exist yet. Every directory on the way to a file
     is one that was made here, so none is a link."""
     todo = [(tree.root, rootfs)]
+    moved: dict[str, str] = {}
     while todo:
         node, path = todo.pop()
         if node.kind == "directory":
             os.mkdir(path, 0o700)
             todo += [(child, f"{path}/{name}") for name, child in node.children.items()]
         elif node.kind == layers.FILE:
-            os.link(node.content, path)
+            if node.content in moved:  # a hard link
+                os.link(moved[node.content], path)
+            else:
+                os.rename(node.content, path)
+                moved[node.content] = path
         elif node.kind == "link":
             os.symlink(node.target, path)
         else:

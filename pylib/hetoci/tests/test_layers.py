@@ -12,78 +12,19 @@ import os
 import signal
 import tarfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from strangers import Entry, Place, entry, folder, hard, link
 from test_unpack import ELF, LABELS, Layout, layer
 
 from conftest import Board, until
 from hetoci import layers, tarball, unpack
-from hetoci.bundle import exists_inside, read_inside
+from hetoci.bundle import exists_inside
 from hetoci.errors import BundleError
-from hetoci.host import Host
-
-Entry = tuple[tarfile.TarInfo, bytes]
-
-
-def entry(name: str, data: bytes = b"", kind: bytes = tarfile.REGTYPE, to: str = "") -> Entry:
-    member = tarfile.TarInfo(name)
-    member.type, member.linkname = kind, to
-    return member, data
-
-
-def link(name: str, to: str) -> Entry:
-    return entry(name, kind=tarfile.SYMTYPE, to=to)
-
-
-def hard(name: str, to: str) -> Entry:
-    return entry(name, kind=tarfile.LNKTYPE, to=to)
-
-
-def folder(name: str) -> Entry:
-    return entry(name, kind=tarfile.DIRTYPE)
-
-
-class Place:
-    """A machine with a file beside the temporary folder that no image may touch."""
-
-    def __init__(self, root: Path) -> None:
-        self.host = Host(os.fspath(root))
-        self.image = root / "image"
-        self.secret = root / "outside/secret"
-        self.secret.parent.mkdir(parents=True)
-        self.secret.write_text("secret")
-        self.temporary = root / "tmp"
-        self.temporary.mkdir()
-
-    @contextlib.contextmanager
-    def unpacked(self, *packed: bytes) -> Iterator[str]:
-        """The root file system of an image of these layers."""
-        Layout(self.image, *packed)
-        with self.opened() as rootfs:
-            yield rootfs
-
-    @contextlib.contextmanager
-    def opened(self) -> Iterator[str]:
-        try:
-            with unpack.bundle_of(self.host, "/image") as bundle:
-                assert bundle.rootfs
-                yield bundle.rootfs
-        finally:
-            assert self.secret.read_text() == "secret"
-            assert [path.name for path in self.secret.parent.iterdir()] == ["secret"]
-            assert self.secret.stat().st_nlink == 1
-            assert list(self.temporary.iterdir()) == []
-
-    def read(self, rootfs: str, path: str) -> bytes | None:
-        """A file of the image as a plan reads it, None if it is not there."""
-        with contextlib.suppress(FileNotFoundError):
-            return read_inside(self.host, rootfs, path, 1 << 20)
-        return None
 
 
 @pytest.fixture
@@ -329,7 +270,7 @@ ENTRIES = st.lists(st.tuples(NAMES, st.sampled_from(["file", "dir", "white"])), 
 
 
 @given(st.lists(ENTRIES, max_size=3))
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 def test_files_lie_as_a_plain_unpacking_puts_them(
     tmp_path_factory: pytest.TempPathFactory, drawn: list[list[tuple[str, str]]]
 ) -> None:
@@ -387,7 +328,7 @@ JSON = st.recursive(
     JSON | st.dictionaries(st.sampled_from(["digest", "platform", "io.hetoci.workload"]), JSON),
     st.booleans(),
 )
-@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 def test_any_json_is_an_image_or_refused_in_a_sentence(
     tmp_path_factory: pytest.TempPathFactory, where: str, name: str, value: Any, whole: bool
 ) -> None:

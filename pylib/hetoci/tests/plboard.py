@@ -128,14 +128,14 @@ class PlBoard(Board):
         **config: Any,
     ) -> str:
         """A bundle with accelerators, by default with one of `image()`; its path."""
-        path = self.bundle(
-            process={"args": list(args), "cwd": "/", "user": {"uid": 1000, "gid": 100}},
-            annotations={
+        base = {
+            "process": {"args": list(args), "cwd": "/", "user": {"uid": 1000, "gid": 100}},
+            "annotations": {
                 "io.hetoci.workload": "accelerator",
                 **{key: value for one in annotations or (keys(),) for key, value in one.items()},
             },
-            **config,
-        )
+        }
+        path = self.bundle(**{**base, **config})
         for name, data in (image() if files is None else files).items():
             self.file(path, name, data)
         return path

@@ -497,6 +497,38 @@ def test_a_node_that_an_overlay_has_twice_cannot_be_named(pl: PlBoard) -> None:
         ),
         ({"mounts": ["x"]}, "mounts in config.json is no list of objects"),
         ({"mounts": {"x": 1}}, "mounts in config.json is no list of objects"),
+        ({"mounts": 5}, "mounts in config.json is no list of objects"),
+        (
+            {"mounts": [{"destination": "/x", "options": 5}]},
+            "mounts[0].options in config.json is no list of strings",
+        ),
+        (
+            {"mounts": [{"destination": ["/x"]}]},
+            "mounts[0].destination in config.json is no string",
+        ),
+        ({"process": 5}, "process in config.json is no object"),
+        ({"process": {"user": [1]}}, "process.user in config.json is no object"),
+        ({"process": {"user": {"uid": "root"}}}, "process.user.uid in config.json is no number"),
+        ({"linux": [1]}, "linux in config.json is no object"),
+        ({"linux": {"resources": "x"}}, "linux.resources in config.json is no object"),
+        (
+            {"linux": {"resources": {"devices": {"a": 1}}}},
+            "linux.resources.devices in config.json is no list of objects",
+        ),
+        ({"linux": {"namespaces": 5}}, "linux.namespaces in config.json is no list of objects"),
+        ({"linux": {"devices": "x"}}, "linux.devices in config.json is no list of objects"),
+        (
+            {"linux": {"devices": [{"path": ["/x"]}]}},
+            "linux.devices[0].path in config.json is no string",
+        ),
+        (
+            {"linux": {"devices": [{"path": "/x", "type": []}]}},
+            "linux.devices[0].type in config.json is no string",
+        ),
+        (
+            {"linux": {"devices": [{"path": "/x", "type": "c", "major": True}]}},
+            "linux.devices[0].major in config.json is no number",
+        ),
         ({"root": None}, "/config.json has no root.path"),
     ],
 )
@@ -504,6 +536,46 @@ def test_a_container_that_cannot_have_accelerators(
     pl: PlBoard, config: dict[str, Any], words: str
 ) -> None:
     assert words in refused(pl, pl.accelerator(SLOT0, **config))
+
+
+@pytest.mark.parametrize(
+    "place",
+    ["/dev/hetoci", "/dev/hetoci/", "//dev//hetoci", "/dev/x/../hetoci/.", "dev/hetoci"],
+)
+def test_device_files_are_not_made_in_a_directory_of_the_hosts(pl: PlBoard, place: str) -> None:
+    mount = {"destination": place, "type": "bind", "source": "/etc", "options": ["bind"]}
+    error = refused(pl, pl.accelerator(SLOT0, mounts=[mount]))
+    assert "the container has a mount at /dev/hetoci, where /dev/hetoci/hash has to be" in error
+
+
+@pytest.mark.parametrize(
+    "mount",
+    [
+        {"destination": "/dev/x/..", "options": ["rbind"]},
+        {"destination": "//dev", "type": "devtmpfs", "source": "devtmpfs"},
+        {"destination": "/", "type": "bind", "source": "/"},
+    ],
+)
+def test_a_dev_of_the_hosts_is_seen_however_it_is_written(
+    pl: PlBoard, mount: dict[str, Any]
+) -> None:
+    error = refused(pl, pl.accelerator(SLOT0, mounts=[mount]))
+    assert "the container's /dev is the host's: accelerators would show there" in error
+
+
+@pytest.mark.parametrize(
+    "place", ["/dev/hetoci//hash", "/dev/hetoci/hash/x", "/dev/a/../hetoci/hash"]
+)
+def test_a_place_that_is_taken_is_seen_however_it_is_written(pl: PlBoard, place: str) -> None:
+    error = refused(pl, pl.accelerator(SLOT0, mounts=[{"destination": place, "type": "tmpfs"}]))
+    assert "the container has something at /dev/hetoci/hash already" in error
+
+
+def test_mounts_beside_the_device_files_are_the_containers(pl: PlBoard) -> None:
+    places = ("/dev", "/dev/hetoci-data", "/dev/hetoci/hash2", "/dev/shm")
+    mounts = [{"destination": place, "type": "tmpfs", "source": "tmpfs"} for place in places]
+    assert pl.create("c", pl.accelerator(SLOT0, mounts=mounts)).code == 0
+    assert [m["destination"] for m in pl.config("c")["mounts"][:-1]] == list(places)
 
 
 def test_a_device_number_that_the_container_has_already(pl: PlBoard) -> None:

@@ -206,7 +206,8 @@ def requests(host: Host, bundle: Bundle) -> dict[str, list[str]]:
     from . import fastjson
 
     found: dict[str, list[str]] = {}
-    for mount in bundle.section("mounts") or []:
+    mounts = bundle.section("mounts")
+    for mount in mounts if isinstance(mounts, list) else ():
         kind = is_request(mount)
         if not kind:
             continue

@@ -3,7 +3,8 @@
 
 It is copied to ROOT/usr/bin/crun behind a `#!` line, and keeps its containers in
 ROOT/delegate. A container's init waits at a FIFO and then becomes the process of config.json.
-With a file ROOT/delegate-fails (an exit code, then a message), create and run fail.
+With a file ROOT/delegate-fails (an exit code, then a message), create and run fail. With one
+ROOT/delegate-dies, which has the name of a step, it is killed there, once.
 """
 
 import json
@@ -53,7 +54,18 @@ def fail(message, code=1):
     sys.exit(code)
 
 
+def step(name):
+    path = f"{ROOT}/delegate-dies"
+    if os.path.exists(path):
+        with open(path, encoding="utf-8") as file:
+            if file.read() != name:
+                return
+        os.unlink(path)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
 def create(container, options):
+    step("create:begun")
     if os.path.exists(f"{ROOT}/delegate-fails"):
         with open(f"{ROOT}/delegate-fails", encoding="utf-8") as file:
             code, message = file.read().split(" ", 1)
@@ -66,6 +78,7 @@ def create(container, options):
     except FileExistsError:
         fail(f"container {container.name} already exists")
     container.write("config.json", text)
+    step("create:made")
     container.write("bundle", bundle)
     os.mkfifo(f"{container.home}/fifo")
     pid = os.fork()
@@ -75,9 +88,11 @@ def create(container, options):
         words = json.loads(text)["process"]["args"]
         os.execvp(words[0], words)
     container.write("pid", str(pid))
+    step("create:forked")
     if options.get("pid-file"):
         with open(ROOT + options["pid-file"], "w", encoding="utf-8") as file:
             file.write(str(pid))
+    step("create:done")
     return pid
 
 
@@ -112,17 +127,21 @@ def kill(container, options):
 def delete(container, options):
     if container.pid and not {"force", "f"} & options.keys():
         fail(f"cannot delete container {container.name} that is not stopped: it is running")
+    step("delete:begun")
     while pid := container.pid:  # read once: 0 would be our own process group
         os.kill(pid, signal.SIGKILL)
         time.sleep(0.002)
+    step("delete:killed")
     for name in os.listdir(container.home):
         os.unlink(f"{container.home}/{name}")
     os.rmdir(container.home)
+    step("delete:done")
 
 
 def run(container, options):
     pid = create(container, options)
     start(container, options)
+    step("run:started")
     if {"detach", "d"} & options.keys():
         return
     code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])

@@ -121,6 +121,68 @@ def test_killing_delete_leaves_a_container_that_can_be_deleted(pl: PlBoard, step
     nothing_is_left(pl)
 
 
+# the delegate
+
+DELEGATE_CREATE = ("create:begun", "create:made", "create:forked", "create:done")
+DELEGATE_DELETE = ("delete:begun", "delete:killed", "delete:done")
+
+
+@pytest.mark.parametrize("step", DELEGATE_CREATE)
+def test_a_create_whose_delegate_is_killed_leaves_nothing(pl: PlBoard, step: str) -> None:
+    bundle = pl.accelerator()
+    (pl.root / "delegate-dies").write_text(step)
+    assert pl.create("c", bundle).code == 128 + signal.SIGKILL
+    nothing_is_left(pl)
+    assert pl.create("c", bundle).code == 0
+
+
+@pytest.mark.parametrize("detach", [(), ("--detach",)])
+@pytest.mark.parametrize("step", [*DELEGATE_CREATE, "run:started"])
+def test_a_run_whose_delegate_is_killed_leaves_nothing(
+    pl: PlBoard, step: str, detach: tuple[str, ...]
+) -> None:
+    (pl.root / "delegate-dies").write_text(step)
+    result = pl.hetoci("run", *detach, "--bundle", pl.accelerator(), "c")
+    assert result.code == 128 + signal.SIGKILL
+    nothing_is_left(pl)
+
+
+@pytest.mark.parametrize("step", DELEGATE_DELETE)
+def test_a_delete_whose_delegate_is_killed_can_be_repeated(pl: PlBoard, step: str) -> None:
+    running(pl, "c")
+    (pl.root / "delegate-dies").write_text(step)
+    assert pl.hetoci("delete", "--force", "c").code == 128 + signal.SIGKILL
+    pl.ok("delete", "--force", "c")
+    nothing_is_left(pl)
+
+
+@pytest.mark.parametrize("step", DELEGATE_CREATE)
+def test_a_delegate_and_hetoci_killed_in_create_leave_nothing_after_reap(
+    pl: PlBoard, step: str
+) -> None:
+    (pl.root / "delegate-dies").write_text(step)
+    assert pl.create("c", pl.accelerator(), die_at="create:delegated").code == KILLED
+    pl.ok("reap")
+    nothing_is_left(pl)
+
+
+def test_a_container_of_the_same_id_that_is_another_ones_stays(pl: PlBoard) -> None:
+    plain = pl.bundle(process={"args": ["sleep", "600"], "cwd": "/"}, annotations={})
+    assert pl.create("c", plain).code == 0
+    pid = pl.pid("c")
+    result = pl.hetoci("create", "--bundle", pl.accelerator(), "c")
+    assert (result.code, result.err) == (1, "container c already exists\n")
+    for step in ("create:bundle", "create:delegated"):
+        call = pl.hetoci("create", "--bundle", pl.accelerator(), "c", die_at=step)
+        assert call.code == KILLED
+        pl.ok("reap")
+    found = pl.ok("state", "c").json()
+    assert (found["status"], found["pid"], found["bundle"]) == ("created", pid, plain)
+    assert pl.slots() == {}
+    pl.ok("delete", "--force", "c")
+    nothing_is_left(pl)
+
+
 # every change
 
 

@@ -42,6 +42,12 @@ if TYPE_CHECKING:
 
 #: In the record's directory, where the engine asks for no file with the container's pid.
 _PID_FILE = "pid"
+#: In the record's directory: what the delegate gets as the bundle.
+_BUNDLE = "bundle"
+
+#: Exit codes above this one are signals; that of a delegate that was killed.
+_SIGNALS = 128
+_KILLED = _SIGNALS + 9
 
 
 # create and run
@@ -52,7 +58,6 @@ def create(
 ) -> int:
     """`create [options] ID`: program, then have the delegate create the container."""
     record, taken = _prepare(host, line, bundle, settings, workload)
-    code = 1
     try:
         code = delegate.run(host, _delegates_words(line, record))
         host.checkpoint("create:delegated")
@@ -60,8 +65,10 @@ def create(
             _hand_over(host, line, record, taken)
             return 0
     except BaseException:
-        _forget(host, record, taken, running=code == 0)
+        _withdraw(host, record)
+        _forget(host, record, taken)
         raise
+    _withdraw(host, record, code)
     _forget(host, record, taken)
     return code
 
@@ -71,15 +78,17 @@ def run(
 ) -> int:
     """`run [options] ID`: as create, then to the program's end; with --detach until it runs."""
     record, taken = _prepare(host, line, bundle, settings, workload)
-    detach, code = line.flag("detach", "d"), 1
     try:
         code = delegate.run(host, _delegates_words(line, record))
-        if code == 0 and detach:
+        if code == 0 and line.flag("detach", "d"):
             _hand_over(host, line, record, taken)
             return 0
     except BaseException:
-        _forget(host, record, taken, running=code == 0 and detach)
+        _withdraw(host, record)
+        _forget(host, record, taken)
         raise
+    if code:
+        _withdraw(host, record, code)
     _forget(host, record, taken)
     return code
 
@@ -155,15 +164,15 @@ def _write_bundle(
     where = f"{record.directory}/devices.json"
     config = inject.edited(bundle, devices, where)
     host.put(where, (fastjson.dumps(description) + "\n").encode(), 0o444)
-    host.make_directory(f"{record.directory}/bundle")
-    host.put(f"{record.directory}/bundle/config.json", fastjson.dumps(config).encode())
+    host.make_directory(f"{record.directory}/{_BUNDLE}")
+    host.put(f"{record.directory}/{_BUNDLE}/config.json", fastjson.dumps(config).encode())
     host.checkpoint("create:bundle")
 
 
 def _delegates_words(line: CommandLine, record: Record) -> list[str]:
     """The words of create or run for the delegate: our bundle, and a file for the pid unless the
     engine wants one, which saves asking for it."""
-    words = with_bundle(line, f"{record.directory}/bundle")
+    words = with_bundle(line, f"{record.directory}/{_BUNDLE}")
     if line.value("pid-file") is None:
         at = line.verb_at + 1
         words[at:at] = ["--pid-file", f"{record.directory}/{_PID_FILE}"]
@@ -218,12 +227,28 @@ def _root(record: Record) -> list[str]:
     return ["--root", root] if root else []
 
 
-def _forget(host: Host, record: Record, taken: list[Claim], *, running: bool = False) -> None:
-    """Undo what `_prepare` did while its claims are still ours; failures stay for reap.
+def _withdraw(host: Host, record: Record, code: int = _KILLED) -> None:
+    """See to it that the delegate has nothing of the record's container any more.
 
-    running: the delegate has the container."""
-    if running:
-        delegate.ask(host, [*_root(record), "delete", "--force", record.id])
+    It keeps a container of the same id that is not the record's: it may have refused because of
+    that one. code: with which it ended; one that was killed may have left what it calls no
+    container itself.
+    """
+    try:
+        found = _delegates_state(host, record)
+        if found:
+            ours = host.resolve(f"{record.directory}/{_BUNDLE}")
+            wanted = host.resolve(str(found.get("bundle"))) == ours
+        else:
+            wanted = code > _SIGNALS
+        if wanted:
+            delegate.ask(host, [*_root(record), "delete", "--force", record.id])
+    except DelegateError:  # it cannot be run, so it has made nothing either
+        return
+
+
+def _forget(host: Host, record: Record, taken: list[Claim]) -> None:
+    """Undo what `_prepare` did while its claims are still ours; failures stay for reap."""
     accelerate.undo(host, record.data["held"], taken)
     record.remove()
 
@@ -280,7 +305,7 @@ def reap(host: Host, record: Record, *, orphaned: bool) -> str:
     if living and not (abandoned or orphaned):
         return ""
     if abandoned or orphaned:
-        delegate.ask(host, [*_root(record), "delete", "--force", record.id])
+        _withdraw(host, record)
     failures = give_back(host, record)
     if failures:
         raise TeardownError(failures)

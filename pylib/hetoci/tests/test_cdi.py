@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import time
@@ -20,7 +21,7 @@ from hetoci import cdi, config
 from hetoci.bundle import Bundle
 from hetoci.errors import MetadataError, UsageError
 from hetoci.host import Host
-from plboard import PlBoard, running, valid
+from plboard import PlBoard, running, shell_file, valid
 
 SUM = "io.hetoci.accelerator.sum"
 HASH = "io.hetoci.accelerator.hash"
@@ -100,6 +101,62 @@ def test_what_does_not_go_together_is_refused(
 ) -> None:
     with pytest.raises(MetadataError, match=sentence):
         cdi.as_keys(asked, user, IMAGE)
+
+
+# files that cannot be written
+
+
+def no_directory(board: Board) -> None:
+    """/var/run/cdi is something else."""
+    (board.root / "var/run").mkdir(parents=True, exist_ok=True)
+    (board.root / "var/run/cdi").write_text("")
+
+
+def test_a_shell_is_loaded_and_used_though_its_slots_cannot_be_offered(bare_pl: PlBoard) -> None:
+    bare_pl.settings(f"shells = {shell_file(bare_pl)}\n")
+    no_directory(bare_pl)
+    result = bare_pl.create("c", bare_pl.accelerator())
+    assert result.code == 0
+    assert re.fullmatch(
+        r"hetoci: cannot bring CDI devices up to date \(.*/cdi.*\): Not a directory \(ENOTDIR\)\n",
+        result.err,
+    )
+    assert bare_pl.slots() == {"slot0": "c"}
+
+
+def test_reap_gives_back_first_and_then_says_that_cdi_files_cannot_be_written(pl: PlBoard) -> None:
+    no_directory(pl)
+    pl.create("c", pl.accelerator(), die_at="create:programmed")
+    result = pl.hetoci("reap")
+    assert (result.code, result.out) == (1, "forgot container c, which nobody owns\n")
+    assert result.err.startswith("hetoci: cannot bring CDI devices up to date (")
+    assert result.err.count("\n") == 1
+    assert pl.leftovers() == []
+
+
+def test_reap_says_what_it_could_not_free_and_that_cdi_files_cannot_be_written(
+    board: Board,
+) -> None:
+    no_directory(board)
+    pid = board.running("c")
+    board.core.fail_stop = 5
+    os.kill(pid, signal.SIGKILL)
+    board.exit_code("c")
+    result = board.hetoci("reap")
+    assert result.code == 1
+    assert "(1) cannot stop core remoteproc0" in result.err
+    assert "(2) cannot bring CDI devices up to date" in result.err
+
+
+def test_a_firmware_is_deleted_though_its_services_files_cannot_be(board: Board) -> None:
+    board.running("fw", annotations=ENDPOINTS)
+    no_directory(board)
+    board.ok("kill", "fw", "KILL")
+    board.exit_code("fw")
+    result = board.hetoci("delete", "fw")
+    assert result.code == 1
+    assert "could not give everything back: cannot bring CDI devices up to date" in result.err
+    assert board.leftovers() == []
 
 
 # what is there already

@@ -11,7 +11,7 @@ is used here.
 from __future__ import annotations
 
 from .errors import HetociError, MetadataError
-from .host import RUN
+from .host import RUN, explain
 from .metadata import matches
 
 TYPE_CHECKING = False
@@ -46,8 +46,21 @@ def refresh(host: Host, settings: Config) -> list[str]:
     """Bring specifications and files up to date; the names of all CDI devices.
 
     Which slots and cores are free now does not matter: a request for one that is taken is
-    refused with its holder's name.
+    refused with its holder's name. Raises HetociError, also for files that cannot be written:
+    no container depends on them.
     """
+    try:
+        return _refresh(host, settings)
+    except OSError as error:
+        raise HetociError(trouble(error)) from error
+
+
+def trouble(error: OSError) -> str:
+    """The sentence for files that cannot be brought up to date."""
+    return f"cannot bring CDI devices up to date ({error.filename or SPECS}): {explain(error)}"
+
+
+def _refresh(host: Host, settings: Config) -> list[str]:
     from . import inventory, offers
     from .fabric import SLOT
 
@@ -76,7 +89,8 @@ def refresh(host: Host, settings: Config) -> list[str]:
 
 def refresh_endpoints(host: Host, instance: str, core: str) -> list[str]:
     """Bring the CDI devices up to date that are services of the firmware on core `instance`;
-    their names. Each core has files of its own: its keeper writes them, and nobody else's."""
+    their names. Each core has files of its own: its keeper writes them, and nobody else's.
+    Raises OSError."""
     from . import offers
 
     found = offers.endpoints(host, instance, core)

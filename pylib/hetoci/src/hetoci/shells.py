@@ -8,12 +8,13 @@ for each slot. It is the operator's: applied as it is, and left in place.
 
 from __future__ import annotations
 
+import sys
 import time
 
 from . import backends, claims, fdt, inventory
 from .assign import occupied
 from .bitstream import any_id
-from .errors import BundleError, DeviceBusy, PolicyDenied
+from .errors import BundleError, DeviceBusy, HetociError, PolicyDenied
 from .fabric import REGION, SLOT
 from .host import explain
 
@@ -165,8 +166,6 @@ def _load(
     shell: Shell,
     region: Fabric,
 ) -> None:
-    from . import cdi
-
     backend = backends.load(host, region.backend)
     within = [f for f in inventory.fabrics(host) if f.parent == region.place]
     taken = claims.acquire_all(host, [region.key, *(f.key for f in within)], holder)
@@ -185,7 +184,18 @@ def _load(
             backend.unload_shell(host, region)
         host.checkpoint("create:shell")
         backend.load_shell(host, region, shell.blob)
-        cdi.refresh(host, settings)
+        _offer(host, settings)
     finally:
         for claim in taken:
             claim.give_up()
+
+
+def _offer(host: Host, settings: Config) -> None:
+    """Have CDI devices for the slots that there are now. They are an offer: the container does
+    not depend on them."""
+    from . import cdi
+
+    try:
+        cdi.refresh(host, settings)
+    except HetociError as error:
+        sys.stderr.write(f"hetoci: {error}\n")

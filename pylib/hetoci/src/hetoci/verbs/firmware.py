@@ -190,7 +190,10 @@ def give_back(host: Host, record: Record) -> list[str]:
     if record.data["cgroup"]:
         cgroup.remove(host, record.data["cgroup"])
     if record.data["endpoints"]:
-        cdi.refresh_endpoints(host, record.core, record.data["coreName"])
+        try:
+            cdi.refresh_endpoints(host, record.core, record.data["coreName"])
+        except OSError as error:
+            failures.append(cdi.trouble(error))
     return failures
 
 

@@ -29,7 +29,12 @@ def reap(host: Host, line: CommandLine) -> int:
     sys.stdout.write("".join(f"{text}\n" for text in done))
     from .. import cdi, config
 
-    cdi.refresh(host, config.load(host))
+    try:
+        cdi.refresh(host, config.load(host))
+    except HetociError as error:
+        if not failures:
+            raise
+        failures.append(str(error))
     if failures:
         raise TeardownError(failures)
     return 0

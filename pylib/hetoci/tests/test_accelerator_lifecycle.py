@@ -8,12 +8,15 @@ import re
 import shutil
 import signal
 import time
+from typing import Any
 
 import pytest
+from test_cdi import ENDPOINTS, channel
 
 import accelerator as make
-from conftest import until
-from hetoci import fdt
+from conftest import Board, until
+from hetoci import claims, fdt
+from hetoci.model import Holder
 from plboard import FULL, PlBoard, end, full, keys, running, shell_file, valid
 
 # one container
@@ -564,6 +567,76 @@ def test_plan_has_the_shell_that_would_be_loaded(bare_pl: PlBoard) -> None:
     assert [step["op"] for step in plan["steps"]] == ["claim", "load", "start"]
     assert plan["devices"]["hash"]["candidates"] == ["slot0", "slot1", "slot2", "slot3"]
     assert bare_pl.fpga.loads == []
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ({"linux": {"namespaces": [{"type": "user"}]}}, "with a user namespace of its own"),
+        ({"mounts": [{"destination": "/dev/hetoci"}]}, "the container has a mount at /dev/hetoci"),
+    ],
+)
+def test_plan_refuses_a_container_that_create_would_refuse(
+    pl: PlBoard, config: dict[str, Any], words: str
+) -> None:
+    bundle = pl.accelerator(**config)
+    planned, created = pl.hetoci("plan", bundle), pl.create("c", bundle)
+    assert (planned.code, planned.err) == (1, created.err)
+    assert words in planned.err
+
+
+ECHO = {
+    "io.hetoci.workload": "accelerator",
+    "io.hetoci.endpoint.echo.service": "rpmsg-raw",
+    "io.hetoci.endpoint.echo.timeout": "60",
+}
+
+
+def with_delegate(board: Board) -> Board:
+    crun = board.root / "usr/bin/crun"
+    crun.parent.mkdir(parents=True)
+    crun.write_text("#!/bin/false\n")
+    crun.chmod(0o755)
+    return board
+
+
+def test_plan_has_the_endpoints_and_does_not_wait_for_them(board: Board) -> None:
+    bundle = with_delegate(board).bundle(annotations=ECHO)
+    board.running("fw", annotations=ENDPOINTS)
+    begin = time.monotonic()
+    result = board.hetoci("plan", bundle)
+    assert time.monotonic() - begin < 30
+    assert (result.code, result.err) == (
+        1,
+        "hetoci: endpoint echo: no firmware offers the service rpmsg-raw now; start the"
+        " firmware's container first\n",
+    )
+    channel(board, "rpmsg-raw", 3)
+    plan = board.ok("plan", "--json", bundle).json()
+    valid(plan, "plan")
+    assert plan["devices"] == {"echo": {"candidates": ["r5f_0.rpmsg-raw"], "refused": []}}
+    assert [(step["op"], step["device"]) for step in plan["steps"]] == [
+        ("await", "r5f_0.rpmsg-raw"),
+        ("claim", "r5f_0.rpmsg-raw"),
+        ("hand-over", "r5f_0.rpmsg-raw"),
+        ("start", "delegate"),
+    ]
+    words = board.ok("plan", bundle).out
+    assert words.startswith("a Linux program with endpoints echo\n  1. await r5f_0.rpmsg-raw\n")
+    assert "hand-over r5f_0.rpmsg-raw (path /dev/hetoci/echo)\n" in words
+
+
+def test_plan_names_who_has_an_endpoint(board: Board) -> None:
+    bundle = with_delegate(board).bundle(annotations=ECHO)
+    board.running("fw", annotations=ENDPOINTS)
+    channel(board, "rpmsg-raw", 3)
+    start = board.host.start_time(os.getpid()) or ""
+    held = claims.acquire(
+        board.host, "endpoint.remoteproc0.rpmsg-raw", Holder("other", "", os.getpid(), start)
+    )
+    words = "endpoint echo: the service r5f_0.rpmsg-raw is held by container other (pid "
+    assert words in board.hetoci("plan", bundle).err
+    held.give_up()
 
 
 # a board without programmable logic

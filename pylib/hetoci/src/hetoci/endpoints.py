@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import time
 
-from . import inventory, state
+from . import claims, inventory, state
 from .backends import rpmsg
-from .errors import BackendTimeout, DeviceNotFound, HetociError, PolicyDenied
+from .errors import BackendTimeout, DeviceBusy, DeviceNotFound, HetociError, PolicyDenied
 from .metadata import matches
 
 TYPE_CHECKING = False
@@ -46,6 +46,11 @@ class Found:
         """Name of the claim."""
         return rpmsg.key_of(self.core.instance, self.channel.service)
 
+    @property
+    def device(self) -> str:
+        """What a plan calls it, as CDI does."""
+        return f"{self.core.name}.{self.channel.service}"
+
     def facts(self) -> dict[str, Any]:
         """What a record has to hold of it to give it back."""
         name = f"{self.channel.service} of {self.core.name}"
@@ -79,7 +84,24 @@ def find(
     return [_find(host, request, annotations) for request in requests]
 
 
-def _find(host: Host, request: EndpointRequest, annotations: Mapping[str, Any]) -> Found:
+def look(
+    host: Host, requests: Sequence[EndpointRequest], annotations: Mapping[str, Any]
+) -> list[Found]:
+    """The channels of `requests` now, for a plan. As `find`, but without waiting; raises
+    DeviceBusy too for one that is in use."""
+    found = [_find(host, request, annotations, wait=False) for request in requests]
+    for one in found:
+        holder = claims.holder_of(host, one.key)
+        if holder is not None:
+            raise DeviceBusy(
+                f"endpoint {one.request.name}: the service {one.device} is held by {holder}"
+            )
+    return found
+
+
+def _find(
+    host: Host, request: EndpointRequest, annotations: Mapping[str, Any], *, wait: bool = True
+) -> Found:
     deadline = time.monotonic() + request.timeout
     while True:
         cores = [c for c in inventory.cores(host) if _named(c, request.core)]
@@ -97,10 +119,11 @@ def _find(host: Host, request: EndpointRequest, annotations: Mapping[str, Any]) 
                 refused.append(f"core {core.name} {reason}")
         if len(refused) == len(cores) and not any(core.holder is None for core in cores):
             raise PolicyDenied(f"endpoint {request.name} cannot be had", refused)
-        if time.monotonic() > deadline:
+        if not wait or time.monotonic() > deadline:
+            after = f"after {request.timeout:g} s" if wait else "now"
             raise BackendTimeout(
                 f"endpoint {request.name}: no firmware offers the service {request.service}"
-                f" after {request.timeout:g} s" + (f" ({'; '.join(refused)})" if refused else ""),
+                f" {after}" + (f" ({'; '.join(refused)})" if refused else ""),
                 op="await",
                 hint="start the firmware's container first",
             )

@@ -28,6 +28,7 @@ from .create import container_id
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
 
     from ..accelerate import Prepared
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from ..endpoints import Found
     from ..host import Host
     from ..state import Record
-    from ..workloads import AcceleratorWorkload
+    from ..workloads import AcceleratorRequest, AcceleratorWorkload
 
 #: In the record's directory, where the engine asks for no file with the container's pid.
 _PID_FILE = "pid"
@@ -102,9 +103,7 @@ def _prepare(
     container = container_id(line)
     rootfs = _rootfs(bundle)
     delegate.find(host)
-    names = [request.name for request in workload.accelerators]
-    names += [request.name for request in workload.endpoints]
-    inject.check(bundle, [f"{describe.DIRECTORY}/{name}" for name in names])
+    _check(bundle, workload)
     reap.quick(host)
     me = Holder(container, line.root, os.getpid(), host.start_time(os.getpid()) or "")
     made: list[Record] = []
@@ -142,12 +141,22 @@ def _prepare(
     return record, taken
 
 
-def _endpoints(host: Host, bundle: Bundle, workload: AcceleratorWorkload) -> list[Found]:
+def _check(bundle: Bundle, workload: AcceleratorWorkload) -> None:
+    """Raise BundleError for a container that cannot have the devices."""
+    names = [request.name for request in workload.accelerators]
+    names += [request.name for request in workload.endpoints]
+    inject.check(bundle, [f"{describe.DIRECTORY}/{name}" for name in names])
+
+
+def _endpoints(
+    host: Host, bundle: Bundle, workload: AcceleratorWorkload, *, wait: bool = True
+) -> list[Found]:
     if not workload.endpoints:
         return []
     from .. import endpoints
 
-    return endpoints.find(host, workload.endpoints, bundle.annotations)
+    find = endpoints.find if wait else endpoints.look
+    return find(host, workload.endpoints, bundle.annotations)
 
 
 def _rootfs(bundle: Bundle) -> str:
@@ -322,34 +331,63 @@ def plan_of(
     host: Host, bundle: Bundle, settings: Config, workload: AcceleratorWorkload
 ) -> tuple[dict[str, Any], str]:
     """What create and start would do: for `plan --json`, and in words."""
-    requests = workload.accelerators
-    fabrics = inventory.fabrics(host, settings.part)
-    load = shells.needed(host, settings, requests, fabrics)
-    if load is None:
-        placement, _ = accelerate.place(host, _rootfs(bundle), settings, requests, fabrics)
-        devices = placement.to_json()
-        steps = placement.steps()
-    else:
-        shell, region = load
-        devices = {r.name: {"candidates": list(shell.slots), "refused": []} for r in requests}
-        steps = [Step("claim", region.name), Step("load", region.name, shell=shell.path)]
-    steps.append(Step("start", "delegate", path=delegate.find(host)))
+    rootfs = _rootfs(bundle)
+    runtime = delegate.find(host)
+    _check(bundle, workload)
+    found = _endpoints(host, bundle, workload, wait=False)
+    devices, steps, loads = _accelerators(host, rootfs, settings, workload.accelerators)
+    for one in found:
+        devices[one.request.name] = {"candidates": [one.device], "refused": []}
     value = {
         "workload": workload.kind,
         "devices": devices,
-        "steps": [step.to_json() for step in steps],
+        "steps": [
+            step.to_json()
+            for step in (
+                *(Step("await", one.device) for one in found),
+                *(Step("claim", one.device) for one in found),
+                *steps,
+                *(Step("hand-over", e.device, path=f"/dev/hetoci/{e.request.name}") for e in found),
+                Step("start", "delegate", path=runtime),
+            )
+        ],
     }
-    return value, _prose(value, bool(load))
+    return value, _prose(value, workload, loads)
 
 
-def _prose(value: dict[str, Any], after_load: bool) -> str:
-    lines = ["a Linux program with accelerators " + ", ".join(value["devices"])]
+def _accelerators(
+    host: Host, rootfs: str, settings: Config, requests: Sequence[AcceleratorRequest]
+) -> tuple[dict[str, Any], list[Step], bool]:
+    """What each can get, the steps, and whether these end with the load of a shell."""
+    if not requests:
+        return {}, [], False
+    fabrics = inventory.fabrics(host, settings.part)
+    load = shells.needed(host, settings, requests, fabrics)
+    if load is None:
+        placement, _ = accelerate.place(host, rootfs, settings, requests, fabrics)
+        return placement.to_json(), placement.steps(), False
+    shell, region = load
+    slots = {"candidates": list(shell.slots), "refused": []}
+    steps = [Step("claim", region.name), Step("load", region.name, shell=shell.path)]
+    return {request.name: dict(slots) for request in requests}, steps, True
+
+
+def _prose(value: dict[str, Any], workload: AcceleratorWorkload, after_load: bool) -> str:
+    parts = [
+        f"{what} {', '.join(request.name for request in requests)}"
+        for what, requests in (
+            ("accelerators", workload.accelerators),
+            ("endpoints", workload.endpoints),
+        )
+        if requests
+    ]
+    lines = [f"a Linux program with {' and '.join(parts)}"]
     for number, step in enumerate(value["steps"], 1):
         details = [f"{k} {v}" for k, v in step.items() if k not in ("op", "device")]
         words = f" ({', '.join(details)})" if details else ""
         lines.append(f"  {number}. {step['op']} {step['device']}{words}")
     if after_load:
-        lines.append("  then as planned once the shell's slots are there")
+        lines.append("  and the accelerators as planned once the shell's slots are there")
     for name, device in value["devices"].items():
         if len(device["candidates"]) > 1:
             lines.append(f"{name} could go to: {', '.join(device['candidates'])}")

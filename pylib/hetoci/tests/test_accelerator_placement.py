@@ -9,7 +9,11 @@ import signal
 import pytest
 
 import accelerator as make
-from hetoci import fdt
+from hetoci import accelerate, contents, fdt, inventory
+from hetoci.bundle import read_inside
+from hetoci.config import Config
+from hetoci.host import Host
+from hetoci.workloads import AcceleratorRequest
 from plboard import FULL, SHELL_ITEM, PlBoard, end, full, image, keys, running, shell_file, valid
 
 # placement
@@ -133,6 +137,112 @@ def test_all_reasons_come_at_once(pl: PlBoard) -> None:
 
 def test_ids_are_numbers_however_they_are_written(pl: PlBoard) -> None:
     running(pl, "c", keys(part="0xE70C093", shell="0x48450001", clocks="aclk=100M-130M"))
+
+
+# what the files say
+
+
+def test_a_bitstream_goes_to_the_slot_that_its_header_names(pl: PlBoard) -> None:
+    wanted = keys(bitstream="/sum.bit", overlay="/sum.dtbo")
+    files = {"/sum.bit": make.bitstream(2), "/sum.dtbo": make.slot_overlay(2)}
+    running(pl, "c", wanted, files=files)
+    assert pl.slots() == {"slot2": "c"}
+
+
+def test_a_slot_whose_files_do_not_fit_is_passed_over(pl: PlBoard) -> None:
+    files = {
+        **image(),
+        "/accelerator/sha256-slot0.bit.bin": make.bitstream(1),
+        "/accelerator/sha256-slot1.dtbo": make.slot_overlay(0),
+    }
+    running(pl, "c", files=files)
+    assert pl.slots() == {"slot2": "c"}
+
+
+def test_files_that_do_not_fit_make_accelerators_change_places(pl: PlBoard) -> None:
+    files = {
+        **image(),
+        "/one.bit": make.bitstream(0),
+        "/one.dtbo": make.slot_overlay(0),
+        "/accelerator/sha256-slot1.bit.bin": make.bitstream(3),
+    }
+    wanted = keys("b", bitstream="/one.bit", overlay="/one.dtbo")
+    running(pl, "c", keys("a"), wanted, files=files)
+    slots = {d["name"]: d["slot"] for d in pl.description("c")["devices"]}
+    assert slots == {"a": "slot2", "b": "slot0"}
+
+
+def placed(pl: PlBoard, bundle: str, *, thorough: bool = False) -> list[str]:
+    """The files that are read to place an accelerator with templates."""
+    read = []
+
+    def reading(host: Host, rootfs: str, path: str, limit: int) -> bytes:
+        read.append(path)
+        return read_inside(host, rootfs, path, limit)
+
+    request = AcceleratorRequest(
+        "hash",
+        "/accelerator/sha256-{slot}.bit.bin",
+        overlay="/accelerator/sha256-{slot}.dtbo",
+        partial=True,
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(contents, "read_inside", reading)
+        found = inventory.fabrics(pl.host)
+        rootfs = f"{bundle}/rootfs"
+        accelerate.place(pl.host, rootfs, Config({}), [request], found, thorough=thorough)
+    return read
+
+
+def test_only_the_files_for_slots_that_are_tried_are_read(pl: PlBoard) -> None:
+    bundle = pl.accelerator()
+    both = ["/accelerator/sha256-slot{}.bit.bin", "/accelerator/sha256-slot{}.dtbo"]
+    assert placed(pl, bundle) == [path.format(0) for path in both]
+    pl.file(bundle, "/accelerator/sha256-slot0.dtbo", make.slot_overlay(1))
+    assert placed(pl, bundle) == [path.format(slot) for slot in (0, 1) for path in both]
+
+
+def test_a_plan_looks_at_the_files_for_every_slot(pl: PlBoard) -> None:
+    files = {**image(), "/accelerator/sha256-slot3.bit.bin": make.bitstream(1)}
+    bundle = pl.accelerator(files=files)
+    found = pl.ok("plan", "--json", bundle).json()["devices"]["hash"]
+    assert found["candidates"] == ["slot0", "slot1", "slot2"]
+    (refused,) = found["refused"]
+    assert refused["device"] == "slot3"
+    assert "it was made for the slot slot1, slot3 has slot3" in refused["reasons"][0]
+    assert len(placed(pl, bundle, thorough=True)) == 10  # the chosen slot's once more at the end
+
+
+def test_reasons_of_keys_files_and_holders_come_at_once(pl: PlBoard) -> None:
+    running(pl, "x", keys(slot="slot0"))
+    files = {**image(), "/accelerator/sha256-slot0.dtbo": make.slot_overlay(1)}
+    a, b = keys("a", slot="slot0", part="0x1"), keys("b", slot="slot0")
+    result = pl.create("c", pl.accelerator(a, b, files=files))
+    assert result.code == 1
+    for words in (
+        "(1) a: slot slot0 has the part 0x0e70c093, not 0x1; ",
+        f"a: slot slot0 is held by container x (pid {pl.pid('x')})",
+        "a: overlay /accelerator/sha256-slot0.dtbo: its target is &slot1",
+        f"b: slot slot0 is held by container x (pid {pl.pid('x')})",
+        "b: overlay /accelerator/sha256-slot0.dtbo: its target is &slot1",
+        "b: slot slot0 is needed for accelerator a",
+    ):
+        assert words in result.err
+    assert result.err.count("\n") == 1
+
+
+def test_a_busy_slot_does_not_hide_that_the_bitstream_is_for_another(pl: PlBoard) -> None:
+    running(pl, "x", keys(slot="slot0"))
+    wanted = keys(slot="slot0", bitstream="/accelerator/sha256-slot1.bit.bin")
+    error = pl.create("c", pl.accelerator(wanted)).err
+    assert "slot slot0 is held by container x" in error
+    assert "it was made for the slot slot1, slot0 has slot0" in error
+
+
+def test_a_fault_of_the_file_itself_is_said_once(pl: PlBoard) -> None:
+    wanted = keys(bitstream="/x.bit", overlay=None)
+    error = pl.create("c", pl.accelerator(wanted, files={"/x.bit": b"VBIT"})).err
+    assert error.count("/x.bit") == 1
 
 
 # a full bitstream

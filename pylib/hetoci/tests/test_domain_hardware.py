@@ -14,9 +14,10 @@ import pytest
 
 import accelerator as make
 from hetoci import accelerate, claims, designs, fdt
-from hetoci.accelerate import Content, Prepared
+from hetoci.accelerate import Prepared
 from hetoci.assign import Placement
 from hetoci.config import Config
+from hetoci.contents import Content
 from hetoci.designs import DesignNode
 from hetoci.domain import devices, hardware, life
 from hetoci.domain.plan import Plan

@@ -9,18 +9,16 @@ from __future__ import annotations
 
 import time
 
-from . import assign, backends, bitstream, claims, designs, digest, inventory, overlay, shells
-from .bundle import exists_inside, read_inside
-from .devicetree import LiveTree, ReadOnce
+from . import assign, backends, claims, contents, designs, inventory, shells
+from .devicetree import ReadOnce
 from .errors import (
     BackendTimeout,
-    BundleError,
     DeviceBusy,
     FpgaError,
     HetociError,
     PolicyDenied,
 )
-from .fabric import REGION, Programming, xen_number
+from .fabric import REGION, xen_number
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,6 +28,7 @@ if TYPE_CHECKING:
     from .assign import Placement
     from .claims import Claim
     from .config import Config
+    from .contents import Content
     from .designs import DesignNode
     from .endpoints import Found
     from .fabric import Fabric
@@ -37,28 +36,8 @@ if TYPE_CHECKING:
     from .model import Holder
     from .workloads import AcceleratorRequest
 
-#: Largest overlay (docs/spec/layout.md, 3), bytes.
-OVERLAY_LIMIT = 1 << 20
-
 #: How often a container's devices are looked for while they appear, s: first and longest pause.
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.002, 0.1
-
-
-class Content:
-    """What an accelerator's files are: checked, and read once. Paths in the image."""
-
-    __slots__ = ("bitstream_digest", "bitstream_path", "main_nodes", "programming")
-
-    def __init__(self, programming: Programming, path: str, bitstream_digest: str) -> None:
-        self.programming = programming
-        self.bitstream_path = path
-        self.bitstream_digest = bitstream_digest
-        self.main_nodes: tuple[str, ...] = ()
-
-    def forget_files(self) -> None:
-        """Give back the memory of bitstream and overlay, which are where they belong."""
-        flags = {"partial": self.programming.partial, "encrypted": self.programming.encrypted}
-        self.programming = Programming(b"", b"", **flags)
 
 
 class Prepared:
@@ -83,31 +62,6 @@ class Prepared:
 # looking
 
 
-class Images:
-    """The files of one image, as the checks need them."""
-
-    __slots__ = ("host", "rootfs", "settings")
-
-    def __init__(self, host: Host, rootfs: str, settings: Config) -> None:
-        self.host = host
-        self.rootfs = rootfs
-        self.settings = settings
-
-    def has(self, path: str) -> bool:
-        """True if something is at `path`; what it is, the reading checks."""
-        return exists_inside(self.host, self.rootfs, path)
-
-    def read(self, path: str, limit: int, digests: Sequence[str]) -> tuple[bytes, str]:
-        """The file and its digest. Raises BundleError, also for a digest that is not listed."""
-        data = read_inside(self.host, self.rootfs, path, limit)
-        found = digest.name(data)
-        if digests and found not in digests:
-            raise BundleError(
-                f"{path} has the digest {found}, which is not among those of the metadata"
-            )
-        return data, found
-
-
 def place(
     host: Host,
     rootfs: str,
@@ -116,102 +70,31 @@ def place(
     fabrics: Sequence[Fabric],
     *,
     domain: bool = False,
+    thorough: bool = False,
 ) -> tuple[Placement, dict[str, Content]]:
     """Where each of `requests` goes among `fabrics`, and its content, checked. Changes nothing.
 
-    domain: for a Xen domain. Raises DeviceNotFound, DeviceBusy, PolicyDenied with all reasons,
-    BundleError.
+    domain: for a Xen domain. thorough: also look at the files for slots that are not chosen.
+    Raises DeviceNotFound, DeviceBusy, PolicyDenied with all reasons.
     """
-    images = Images(host, rootfs, settings)
-    placement = assign.place(requests, fabrics, images.has, settings.slots, domain=domain)
-    reasons: list[str] = []
-    contents = {}
-    for request in requests:
-        try:
-            with ReadOnce(host):
-                contents[request.name] = _content(images, request, placement.chosen[request.name])
-        except PolicyDenied as error:
-            reasons += [f"{request.name}: {reason}" for reason in error.reasons]
-        except BundleError as error:
-            reasons.append(f"{request.name}: {error}")
-    if reasons:
-        raise PolicyDenied("the image's accelerators cannot be used", reasons)
-    return placement, contents
+    images = contents.Images(host, rootfs, settings)
+    kept: dict[str, tuple[str, Content]] = {}  # the last one of each, because of their size
 
+    def faults(request: AcceleratorRequest, fabric: Fabric) -> list[str]:
+        content, reasons = contents.check(images, request, fabric)
+        if content:
+            kept[request.name] = (fabric.place, content)
+        return reasons
 
-def _content(images: Images, request: AcceleratorRequest, fabric: Fabric) -> Content:
-    """The checked files of `request`. Raises PolicyDenied with every reason against them."""
-    path = assign.expand(request.bitstream, fabric) or ""
-    overlay_path = assign.expand(request.overlay, fabric) or ""
-    reasons: list[str] = []
-    data = blob = b""
-    bitstream_digest = ""
-    main_nodes: Sequence[str] = request.nodes
-    try:
-        limit = images.settings.bitstream_max_size
-        data, bitstream_digest = images.read(path, limit, request.digests)
-        reasons += [f"bitstream {path}: {fault}" for fault in _header(data, request, fabric)]
-    except BundleError as error:
-        reasons.append(str(error))
-    if overlay_path:
-        try:
-            blob, _ = images.read(overlay_path, OVERLAY_LIMIT, request.digests)
-            faults, main_nodes = _overlay(images, blob, overlay_path, request, fabric)
-            reasons += faults
-        except BundleError as error:
-            reasons.append(str(error))
-    if reasons:
-        raise PolicyDenied("", reasons)
-    programming = Programming(data, blob, partial=request.partial, encrypted=request.encrypted)
-    content = Content(programming, path, bitstream_digest)
-    content.main_nodes = tuple(main_nodes)
-    return content
-
-
-def _overlay(
-    images: Images, blob: bytes, path: str, request: AcceleratorRequest, fabric: Fabric
-) -> tuple[list[str], Sequence[str]]:
-    """What is wrong with an overlay, and the nodes that the container gets the devices of."""
-    parsed = overlay.parse(blob, path)
-    globs = images.settings.overlay_compatibles
-    reasons = overlay.objections(parsed, fabric, LiveTree(images.host), globs)
-    found = parsed.main_nodes()
-    return reasons + _nodes(request, found, path), request.nodes or found
-
-
-def _header(data: bytes, request: AcceleratorRequest, fabric: Fabric) -> list[str]:
-    header = bitstream.read(data)
-    if header is None:
-        return []
-    reasons = list(header.faults)
-    if header.partial is not None and header.partial != request.partial:
-        words = ("partial", "full")
-        reasons.append(
-            f"it is a {words[not header.partial]} one, the key flags says"
-            f" {words[not request.partial]}"
+    with ReadOnce(host):
+        placement = assign.place(
+            requests, fabrics, images.has, settings.slots, faults, domain=domain, thorough=thorough
         )
-    for what, found, right in (
-        ("part", header.part, fabric.part),
-        ("shell", header.shell if request.partial else "", fabric.shell),
-        ("slot", header.slot, fabric.name if request.partial else ""),
-    ):
-        if found and right and not bitstream.same_id(found, right):
-            reasons.append(f"it was made for the {what} {found}, {fabric.name} has {right}")
-    return reasons
-
-
-def _nodes(request: AcceleratorRequest, found: Sequence[str], path: str) -> list[str]:
-    missing = [name for name in request.nodes if name not in found]
-    if missing:
-        return [f"overlay {path} has no node {', '.join(missing)}, it has {', '.join(found)}"]
-    twice = [name for name in request.nodes if found.count(name) > 1]
-    if twice:
-        return [f"overlay {path} has several nodes {twice[0]}, which cannot be told apart"]
-    if not request.nodes and len(found) != 1:
-        return [
-            f"overlay {path} has {len(found)} nodes with a compatible; the key devices says which"
-        ]
-    return []
+        for request in requests:
+            fabric = placement.chosen[request.name]
+            if kept[request.name][0] != fabric.place and (reasons := faults(request, fabric)):
+                raise PolicyDenied("the image's files changed", reasons)
+    return placement, {name: content for name, (_, content) in kept.items()}
 
 
 # doing
@@ -240,7 +123,7 @@ def prepare(
     """
     fabrics = shells.ensure(host, settings, requests, holder)
     keys = [*others, *(endpoint.key for endpoint in endpoints)]
-    placement, contents, taken = _claim(
+    placement, files, taken = _claim(
         host, rootfs, settings, requests, holder, keys, fabrics, domain
     )
     held = [facts(fabric) for fabric in placement.chosen.values()]
@@ -248,12 +131,12 @@ def prepare(
     try:
         host.checkpoint("create:claimed")
         if accept:
-            accept(placement, contents)
+            accept(placement, files)
         note(held)
         done = []
         for request in requests:
             fabric = placement.chosen[request.name]
-            done.append(_program(host, request, fabric, contents[request.name], domain))
+            done.append(_program(host, request, fabric, files[request.name], domain))
             host.checkpoint("create:programmed")
         for endpoint in endpoints:
             endpoint.open(host)
@@ -297,7 +180,7 @@ def _claim(
     for last in (False, True):
         if last:
             fabrics = inventory.fabrics(host, settings.part)
-        placement, contents = place(host, rootfs, settings, requests, fabrics, domain=domain)
+        placement, files = place(host, rootfs, settings, requests, fabrics, domain=domain)
         keys = {key for fabric in placement.chosen.values() for key in _keys(host, fabric)}
         try:
             taken = claims.acquire_all(host, list({*keys, *others}), holder)
@@ -306,7 +189,7 @@ def _claim(
                 raise
             continue
         if _unchanged(host, placement):
-            return placement, contents, taken
+            return placement, files, taken
         for claim in taken:
             claim.give_up()
     raise DeviceBusy("the slots changed while they were claimed", hint="try again")

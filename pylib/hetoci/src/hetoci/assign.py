@@ -20,17 +20,41 @@ if TYPE_CHECKING:
     from .fabric import Fabric
     from .workloads import AcceleratorRequest
 
+    Faults = Callable[[AcceleratorRequest, Fabric], list[str]]
+
 
 class Options:
-    """Where one accelerator can go: `candidates` fit (free or not), best first; `refused` has
-    the others with every reason."""
+    """Where one accelerator can go. named: the regions or slots that its key means, in the
+    inventory's order. Of each, by place, objections: why it cannot go there by its keys; faults:
+    what is wrong with its files for there, as far as they were looked at."""
 
-    __slots__ = ("candidates", "refused", "request")
+    __slots__ = ("faults", "named", "objections", "request")
 
-    def __init__(self, request: AcceleratorRequest) -> None:
+    def __init__(self, request: AcceleratorRequest, named: Sequence[Fabric]) -> None:
         self.request = request
-        self.candidates: list[Fabric] = []
-        self.refused: list[tuple[Fabric, list[str]]] = []
+        self.named = tuple(named)
+        self.objections: dict[str, list[str]] = {}
+        self.faults: dict[str, list[str]] = {}
+
+    def look(self, fabric: Fabric, faults: Faults) -> bool:
+        """Look at the files for `fabric`; True if they can be used there."""
+        if fabric.place not in self.faults:
+            self.faults[fabric.place] = faults(self.request, fabric)
+        return not self.faults[fabric.place]
+
+    def reasons(self, fabric: Fabric) -> list[str]:
+        """Why it cannot go to `fabric`, whoever has it now, as far as is known."""
+        return self.objections[fabric.place] + self.faults.get(fabric.place, [])
+
+    @property
+    def candidates(self) -> list[Fabric]:
+        """Those that fit as far as is known, free or not."""
+        return [fabric for fabric in self.named if not self.reasons(fabric)]
+
+    @property
+    def free(self) -> list[Fabric]:
+        """The candidates that nobody has."""
+        return [fabric for fabric in self.candidates if occupied(fabric) is None]
 
 
 class Placement:
@@ -46,10 +70,11 @@ class Placement:
         """The `devices` member of a plan (docs/spec/schema/plan.schema.json)."""
         return {
             name: {
-                "candidates": [f.name for f in option.candidates if occupied(f) is None],
+                "candidates": [fabric.name for fabric in option.free],
                 "refused": [
                     {"device": fabric.name, "reasons": reasons}
-                    for fabric, reasons in [*option.refused, *_taken(option)]
+                    for fabric in option.named
+                    if (reasons := [*option.reasons(fabric), *_occupied(fabric)])
                 ],
             }
             for name, option in self.options.items()
@@ -72,35 +97,40 @@ class Placement:
         return steps
 
 
-def _taken(option: Options) -> list[tuple[Fabric, list[str]]]:
-    return [(f, [reason]) for f in option.candidates if (reason := occupied(f)) is not None]
-
-
 def place(
     requests: Sequence[AcceleratorRequest],
     fabrics: Sequence[Fabric],
     has_file: Callable[[str], bool],
     allowed: Sequence[str] = ("*",),
+    faults: Faults | None = None,
     *,
     domain: bool = False,
+    thorough: bool = False,
 ) -> Placement:
     """A free fabric for each of `requests`, all different.
 
     fabrics: in the inventory's order; has_file: whether the image has a file; allowed: the
-    operator's globs of slots and regions that containers may use; domain: for a Xen domain.
-    Raises DeviceNotFound, PolicyDenied with every reason of every device, or DeviceBusy naming
-    the holders.
+    operator's globs of slots and regions that containers may use; faults: what is wrong with a
+    request's files for a fabric, asked only where it matters; domain: for a Xen domain;
+    thorough: ask everywhere. Raises DeviceNotFound, PolicyDenied with every reason of every
+    device, or DeviceBusy naming the holders.
     """
+    faults = faults or (lambda request, fabric: [])
     options = {
         request.name: _options(request, fabrics, has_file, allowed, domain) for request in requests
     }
-    hopeless = [option for option in options.values() if not option.candidates]
-    if hopeless:
-        _refuse(hopeless, fabrics)
-    chosen = _match(options)
-    if len(chosen) < len(options):
-        _busy(options, chosen)
-    return Placement(options, chosen)
+    while True:
+        chosen = _match({name: option.free for name, option in options.items()})
+        found = len(chosen) == len(options)
+        if found and not all(options[n].look(fabric, faults) for n, fabric in chosen.items()):
+            continue
+        if thorough or not found:
+            for option in options.values():
+                for fabric in option.named:
+                    option.look(fabric, faults)
+        if not found:
+            _refuse(options, fabrics)
+        return Placement(options, chosen)
 
 
 def _options(
@@ -110,16 +140,12 @@ def _options(
     allowed: Sequence[str],
     domain: bool,
 ) -> Options:
-    option = Options(request)
     kind = SLOT if request.partial else REGION
-    for fabric in fabrics:
-        if fabric.kind != kind or not _named(fabric, (request.slot,)):
-            continue
+    named = [f for f in fabrics if f.kind == kind and _named(f, (request.slot,))]
+    option = Options(request, named)
+    for fabric in named:
         reasons = objections(request, fabric, has_file, allowed, domain=domain)
-        if reasons:
-            option.refused.append((fabric, reasons))
-        else:
-            option.candidates.append(fabric)
+        option.objections[fabric.place] = reasons
     return option
 
 
@@ -190,15 +216,19 @@ def occupied(fabric: Fabric) -> str | None:
     return None
 
 
-def _match(options: Mapping[str, Options]) -> dict[str, Fabric]:
-    """A free fabric for as many as possible, the first that another one has not got; that one
-    makes room only if nothing else is left (augmenting paths: at most 16 accelerators)."""
+def _occupied(fabric: Fabric) -> list[str]:
+    why = occupied(fabric)
+    return [] if why is None else [why]
+
+
+def _match(options: Mapping[str, Sequence[Fabric]]) -> dict[str, Fabric]:
+    """One of its fabrics for as many as possible, the first that another one has not got; that
+    one makes room only if nothing else is left (augmenting paths: at most 16 accelerators)."""
     taken: dict[str, str] = {}  # place of a fabric -> accelerator
     found: dict[str, Fabric] = {}
 
     def settle(name: str, seen: set[str]) -> bool:
-        free = [fabric for fabric in options[name].candidates if occupied(fabric) is None]
-        for fabric in sorted(free, key=lambda fabric: fabric.place in taken):
+        for fabric in sorted(options[name], key=lambda fabric: fabric.place in taken):
             if fabric.place in seen:
                 continue
             seen.add(fabric.place)
@@ -213,32 +243,46 @@ def _match(options: Mapping[str, Options]) -> dict[str, Fabric]:
     return found
 
 
-def _refuse(hopeless: Sequence[Options], fabrics: Sequence[Fabric]) -> None:
-    """Raise for accelerators that fit nowhere on this board."""
-    reasons = []
-    for option in hopeless:
-        request = option.request
-        kind = SLOT if request.partial else REGION
-        if option.refused:
-            reasons += [
-                f"{request.name}: {fabric.kind} {fabric.name} {reason}"
-                for fabric, causes in option.refused
-                for reason in causes
-            ]
-            continue
-        names = ", ".join(f"{f.name} ({f.instance})" for f in fabrics if f.kind == kind)
-        if names:
-            reasons.append(
-                f"{request.name}: no {kind} is named {request.slot!r}, there are {names}"
-            )
-        else:
-            reasons.append(f"{request.name}: {_none(kind)}")
+def _refuse(options: Mapping[str, Options], fabrics: Sequence[Fabric]) -> None:
+    """Raise for accelerators of which not all can be had."""
     if not fabrics:
         raise DeviceNotFound(
             "the board has no programmable logic (/sys/class/fpga_region is empty)",
             hint="the kernel needs the FPGA manager's driver and an fpga-region in its tree",
         )
-    raise PolicyDenied("this board cannot take the accelerators", reasons)
+    chosen = _match({name: option.free for name, option in options.items()})
+    if all(option.candidates for name, option in options.items() if name not in chosen):
+        _busy(options, chosen)
+    reasons = []
+    best = _match({name: option.named for name, option in options.items()})
+    owners = {fabric.place: name for name, fabric in best.items()}
+    for name, option in options.items():
+        if name not in chosen:
+            reasons += [f"{name}: {reason}" for reason in _reasons(option, fabrics)]
+        if name not in best:
+            reasons += [
+                f"{name}: {fabric.kind} {fabric.name} is needed for accelerator"
+                f" {owners[fabric.place]}"
+                for fabric in option.named
+            ]
+    raise PolicyDenied("this board cannot take the accelerators", list(dict.fromkeys(reasons)))
+
+
+def _reasons(option: Options, fabrics: Sequence[Fabric]) -> list[str]:
+    """Every reason why an accelerator cannot be had. What is wrong with a file says for itself
+    what it is about, and may be the same for several slots."""
+    found = []
+    for fabric in option.named:
+        about = [*option.objections[fabric.place], *_occupied(fabric)]
+        found += [f"{fabric.kind} {fabric.name} {reason}" for reason in about]
+        found += option.faults.get(fabric.place, [])
+    if option.named:
+        return found
+    kind = SLOT if option.request.partial else REGION
+    names = ", ".join(f"{f.name} ({f.instance})" for f in fabrics if f.kind == kind)
+    if names:
+        return [f"no {kind} is named {option.request.slot!r}, there are {names}"]
+    return [_none(kind)]
 
 
 def _none(kind: str) -> str:

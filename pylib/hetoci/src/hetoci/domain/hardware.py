@@ -20,9 +20,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from ..accelerate import Content
     from ..assign import Placement
     from ..config import Config
+    from ..contents import Content
     from ..fabric import Fabric
     from ..host import Host
     from ..workloads import AcceleratorRequest, VmConfig

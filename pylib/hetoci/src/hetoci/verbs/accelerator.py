@@ -364,7 +364,7 @@ def _accelerators(
     fabrics = inventory.fabrics(host, settings.part)
     load = shells.needed(host, settings, requests, fabrics)
     if load is None:
-        placement, _ = accelerate.place(host, rootfs, settings, requests, fabrics)
+        placement, _ = accelerate.place(host, rootfs, settings, requests, fabrics, thorough=True)
         return placement.to_json(), placement.steps(), False
     shell, region = load
     slots = {"candidates": list(shell.slots), "refused": []}

@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from ..accelerate import Content
     from ..assign import Placement
     from ..bundle import Bundle
     from ..claims import Claim
     from ..cmdline import CommandLine
     from ..config import Config
+    from ..contents import Content
     from ..domain.plan import Plan
     from ..host import Host
     from ..state import Record

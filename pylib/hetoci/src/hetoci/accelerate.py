@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Accelerators of a container: from its metadata to programmed slots, and back.
 
-`plan` reads and checks and changes nothing; `prepare` claims and programs, all or nothing;
+`place` and `plan` read and check and change nothing; `prepare` claims and programs, all or nothing;
 `give_back` undoes it, by whichever process, as often as it likes.
 """
 
@@ -19,6 +19,7 @@ from .errors import (
     PolicyDenied,
 )
 from .fabric import REGION, xen_number
+from .model import Step
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -95,6 +96,24 @@ def place(
             if kept[request.name][0] != fabric.place and (reasons := faults(request, fabric)):
                 raise PolicyDenied("the image's files changed", reasons)
     return placement, {name: content for name, (_, content) in kept.items()}
+
+
+def plan(
+    host: Host, rootfs: str, settings: Config, requests: Sequence[AcceleratorRequest]
+) -> tuple[dict[str, Any], list[Step], bool]:
+    """What each of `requests` can get, the steps of `prepare`, and whether these end with the
+    load of a shell. Changes nothing; raises as `place`."""
+    if not requests:
+        return {}, [], False
+    fabrics = inventory.fabrics(host, settings.part)
+    load = shells.needed(host, settings, requests, fabrics)
+    if load is None:
+        placement, _ = place(host, rootfs, settings, requests, fabrics, thorough=True)
+        return placement.to_json(), placement.steps(), False
+    shell, region = load
+    slots = {"candidates": list(shell.slots), "refused": []}
+    steps = [Step("claim", region.name), Step("load", region.name, shell=shell.path)]
+    return {request.name: dict(slots) for request in requests}, steps, True
 
 
 # doing

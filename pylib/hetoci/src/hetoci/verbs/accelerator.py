@@ -17,8 +17,6 @@ from .. import (
     describe,
     fastjson,
     inject,
-    inventory,
-    shells,
     state,
 )
 from ..cmdline import with_bundle
@@ -28,7 +26,6 @@ from .create import container_id
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from typing import Any
 
     from ..accelerate import Prepared
@@ -39,7 +36,7 @@ if TYPE_CHECKING:
     from ..endpoints import Found
     from ..host import Host
     from ..state import Record
-    from ..workloads import AcceleratorRequest, AcceleratorWorkload
+    from ..workloads import AcceleratorWorkload
 
 #: In the record's directory, where the engine asks for no file with the container's pid.
 _PID_FILE = "pid"
@@ -335,7 +332,7 @@ def plan_of(
     runtime = delegate.find(host)
     _check(bundle, workload)
     found = _endpoints(host, bundle, workload, wait=False)
-    devices, steps, loads = _accelerators(host, rootfs, settings, workload.accelerators)
+    devices, steps, loads = accelerate.plan(host, rootfs, settings, workload.accelerators)
     for one in found:
         devices[one.request.name] = {"candidates": [one.device], "refused": []}
     value = {
@@ -353,23 +350,6 @@ def plan_of(
         ],
     }
     return value, _prose(value, workload, loads)
-
-
-def _accelerators(
-    host: Host, rootfs: str, settings: Config, requests: Sequence[AcceleratorRequest]
-) -> tuple[dict[str, Any], list[Step], bool]:
-    """What each can get, the steps, and whether these end with the load of a shell."""
-    if not requests:
-        return {}, [], False
-    fabrics = inventory.fabrics(host, settings.part)
-    load = shells.needed(host, settings, requests, fabrics)
-    if load is None:
-        placement, _ = accelerate.place(host, rootfs, settings, requests, fabrics, thorough=True)
-        return placement.to_json(), placement.steps(), False
-    shell, region = load
-    slots = {"candidates": list(shell.slots), "refused": []}
-    steps = [Step("claim", region.name), Step("load", region.name, shell=shell.path)]
-    return {request.name: dict(slots) for request in requests}, steps, True
 
 
 def _prose(value: dict[str, Any], workload: AcceleratorWorkload, after_load: bool) -> str:

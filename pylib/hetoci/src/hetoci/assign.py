@@ -122,7 +122,8 @@ def place(
     while True:
         chosen = _match({name: option.free for name, option in options.items()})
         found = len(chosen) == len(options)
-        if found and not all(options[n].look(fabric, faults) for n, fabric in chosen.items()):
+        wrong = [name for name, f in chosen.items() if not options[name].look(f, faults)]
+        if found and wrong:
             continue
         if thorough or not found:
             for option in options.values():

@@ -40,7 +40,7 @@ PACKAGE_OF = {
     "tty": "python3-terminal",
 }
 CORE = {
-    "__future__", "_signal", "_thread", "collections", "contextlib", "errno", "fnmatch", "os",
+    "__future__", "_signal", "_thread", "collections", "contextlib", "errno", "fnmatch", "io", "os",
     "platform", "re", "select", "shutil", "signal", "stat", "struct", "subprocess", "sys", "time",
     "traceback", "types", "typing", "zlib",
 }  # fmt: skip

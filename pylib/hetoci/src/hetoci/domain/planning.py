@@ -102,10 +102,10 @@ def _expect_devices(bundle: Bundle, workload: DomainWorkload, plan: Plan) -> Non
     from .. import describe, inject
     from .hardware import UIO
 
+    inject.check(bundle, [f"{describe.DIRECTORY}/{a.name}" for a in workload.accelerators])
     own = [m.get("type") for m in bundle.section("mounts") or () if m.get("destination") == "/dev"]
     if "tmpfs" not in own:
         raise BundleError("the container has no tmpfs at /dev, where its device files would be")
-    inject.check(bundle, [f"{describe.DIRECTORY}/{a.name}" for a in workload.accelerators])
     user = bundle.section("process", "user") or {}
     plan.owner = (int(user.get("uid") or 0), int(user.get("gid") or 0))
     plan.settings["cmdline"] = f"{_CMDLINE} uio_pdrv_genirq.of_id={UIO}"

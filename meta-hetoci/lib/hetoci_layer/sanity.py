@@ -56,9 +56,9 @@ def unverified(d):
     if d.getVar("UBOOT_SIGN_ENABLE") != "1" or not amd_overrides(d):
         return []
     return [
-        "UBOOT_SIGN_ENABLE signs fitImage, but AMD's boot script boots the unsigned Image and their "
-        'U-Boot has no key, so nothing is verified; meta-hetoci/README.md, "Signed", says what is '
-        "missing."
+        "UBOOT_SIGN_ENABLE signs fitImage, but AMD's boot script boots the unsigned Image and "
+        "their U-Boot has no key, so nothing is verified; meta-hetoci/README.md, "
+        '"Signed", says what is missing.'
     ]
 
 
@@ -168,9 +168,9 @@ def conflicts(d):
     fit = "kernel-fitimage" in words(d, "KERNEL_CLASSES")
     if fit and "scarthgap" not in words(d, "LAYERSERIES_CORENAMES"):
         found.append(
-            "KERNEL_CLASSES has kernel-fitimage, a class that only scarthgap has; later series make "
-            "a FIT image by a recipe (kernel-fit-image): take kas/feature/signed.yml out, or build "
-            "on scarthgap."
+            "KERNEL_CLASSES has kernel-fitimage, a class that only scarthgap has; later series "
+            "make a FIT image by a recipe (kernel-fit-image): take kas/feature/signed.yml out, "
+            "or build on scarthgap."
         )
     init = d.getVar("VIRTUAL-RUNTIME_init_manager")
     if init and init != "systemd" and words(d, "HETOCI_WORKLOADS"):

@@ -199,6 +199,7 @@ SOUND = layer(entry("x", os.urandom(100_000)), entry("y", b"y"))
         (b"", "is damaged"),
         (b"\x28\xb5\x2f\xfd" + bytes(600), "is compressed with zstd"),
     ],
+    ids=lambda value: value if isinstance(value, str) else "data",
 )
 def test_archives_that_lie_are_refused(place: Place, data: bytes, reason: str) -> None:
     began = time.monotonic()

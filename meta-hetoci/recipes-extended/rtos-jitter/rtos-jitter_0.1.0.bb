@@ -21,6 +21,9 @@ do_compile() {
 do_install() {
     install -d ${D}${datadir}/hetoci/kernels
     install -m 0644 ${B}/rtos.bin ${D}${datadir}/hetoci/kernels/rtos-jitter.bin
+    # What the Containerfile copies, at its place.
+    install -D -m 0644 ${B}/rtos.bin ${D}/boot/rtos.bin
+    install -D -m 0644 ${B}/labels.json ${D}/.hetoci/labels.json
 }
 
 do_deploy() {
@@ -29,4 +32,7 @@ do_deploy() {
 }
 addtask deploy after do_compile before do_build
 
+PACKAGE_BEFORE_PN = "${PN}-oci"
+
 FILES:${PN} = "${datadir}/hetoci/kernels"
+FILES:${PN}-oci = "/boot /.hetoci"

@@ -273,6 +273,7 @@ COMPILED = {
     "hetoci-guest": ["ramdisk"],
     "hetoci-lab-scenarios": ["hetoci-lab-0.1.0.tar.gz"],
     "rtos-jitter": ["rtos.bin", "labels.json"],
+    "pl-both": ["both", *(f"accelerator/{name}-slot3.dtbo" for name in ("vadd", "sha256"))],
     "vboard-el3": ["el3.elf"],
     "pl-sha256": ["sha256", "labels.json", *(f"accelerator/sha256-slot{n}.dtbo" for n in range(4))],
     "pl-vadd": ["vadd", "labels.json", *(f"accelerator/vadd-slot{n}.bit.bin" for n in range(4))],

@@ -23,7 +23,10 @@ from hetoci_lab.errors import LabError
 
 CHECKS = ("parses", "resolves", "dry-runs", "check-layer", "packages")
 IMAGES = ("hetoci-image-minimal", "hetoci-image-full", "hetoci-image-xen")
-OCI_IMAGES = tuple(f"hetoci-oci-{name}" for name in ("fw-echo", "fw-crash", "pl-vadd", "pl-sha256"))
+OCI_IMAGES = tuple(
+    f"hetoci-oci-{name}"
+    for name in ("fw-echo", "fw-crash", "pl-vadd", "pl-sha256", "pl-both", "rtos-jitter")
+)
 PARSED = re.compile(r"Parsing of (\d+) \.bb files complete .* (\d+) errors")
 CHECKED = re.compile(r"^INFO: (test_\S+) \([^)]*\)(?:\nINFO: )? \.\.\. (.+)$", re.M)
 """A test of yocto-check-layer and what it said, in one line or in two."""
@@ -61,6 +64,8 @@ class Trial(NamedTuple):
     work: Path
     kernel: Path | None
     source: Path | None = None
+    extra: tuple[str, ...] = ()
+    """Files of kas/feature beyond PRODUCT."""
 
     def log(self, name: str) -> Path:
         """Return the file that keeps what bitbake prints for `name`."""
@@ -90,7 +95,8 @@ def machine_checks(trial: Trial, machine: str, checks: tuple[str, ...]) -> Itera
     wanted = [name for name in CHECKS[:3] if name in checks]
     if not wanted:
         return
-    features = [n for n in layer_check.PRODUCT if (machine, n) not in layer_check.NONSENSE]
+    asked = (*layer_check.PRODUCT, *trial.extra)
+    features = [n for n in asked if (machine, n) not in layer_check.NONSENSE]
     resolved = layer_check.dump(layer_check.files(trial.series, machine, features))
     missing = trial.checkout.missing(resolved)
     if missing:
@@ -116,7 +122,8 @@ def bitbake_run(trial: Trial, machine: str, check: str, targets: list[str], buil
     option = {"parses": ["-p"], "resolves": ["-g", *targets], "dry-runs": ["-n", *targets]}
     log = trial.log(f"{machine}-{check}-{targets[0].replace(' ', '-')}")
     done = trial.checkout.run(build, ["bitbake", *option[check]], log)
-    return judge(trial, machine, check, " ".join(targets), done)
+    what = " ".join([*targets, *(f"+{name}" for name in trial.extra)])
+    return judge(trial, machine, check, what, done)
 
 
 def check_layer(trial: Trial) -> Iterator[Verdict]:
@@ -258,6 +265,8 @@ def run(
               help="A kernel's whole sources, to package that of domains from.")  # fmt: skip
 @click.option("--machine", "machines", multiple=True, type=click.Choice(layer_check.MACHINES))
 @click.option("--check", "checks", multiple=True, type=click.Choice(CHECKS))
+@click.option("--feature", "extra", multiple=True, type=click.Choice(layer_check.FEATURES),
+              help="Also this one of kas/feature.")  # fmt: skip
 @click.option("--recipe", "recipes", multiple=True, help="Package only these.")
 @click.option("--out", type=click.Path(path_type=Path), help="Also write the table to this file.")
 def main(
@@ -268,6 +277,7 @@ def main(
     source: Path | None,
     machines: tuple[str, ...],
     checks: tuple[str, ...],
+    extra: tuple[str, ...],
     recipes: tuple[str, ...],
     out: Path | None,
 ) -> None:
@@ -286,7 +296,7 @@ def main(
             raise LabError(f"--layers {word}: write SERIES=DIR with one of {layer_check.SERIES}.")
         checkout = bitbake.Checkout(Path(folder).resolve(), user)
         commits[series] = checkout.commits()
-        trial = Trial(series, checkout, work.resolve(), kernel, source)
+        trial = Trial(series, checkout, work.resolve(), kernel, source, extra)
         for verdict in run(trial, machines or layer_check.MACHINES, checks or CHECKS, recipes):
             verdicts.append(verdict)
             click.echo(" ".join([f"{verdict.outcome:8}", *verdict[:4], verdict.detail[:200]]))

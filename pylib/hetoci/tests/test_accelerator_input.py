@@ -549,6 +549,30 @@ def test_device_files_are_not_made_in_a_directory_of_the_hosts(pl: PlBoard, plac
 
 
 @pytest.mark.parametrize(
+    ("links", "place"),
+    [
+        ({"data": "/dev/hetoci"}, "/data"),  # which the image need not have
+        ({"data": "../../dev", "x": "data/hetoci"}, "/x/"),
+        ({"data": "dev"}, "/data/hetoci"),
+    ],
+)
+def test_an_image_does_not_lead_a_mount_to_where_device_files_are_made(
+    pl: PlBoard, links: dict[str, str], place: str
+) -> None:
+    mount = {"destination": place, "type": "bind", "source": "/etc", "options": ["bind"]}
+    bundle = pl.accelerator(SLOT0, mounts=[mount])
+    for name, target in links.items():
+        (pl.root / bundle[1:] / "rootfs" / name).symlink_to(target)
+    assert "the container has a mount at /dev/hetoci, where" in refused(pl, bundle)
+
+
+def test_links_that_never_end_are_refused(pl: PlBoard) -> None:
+    bundle = pl.accelerator(SLOT0, mounts=[{"destination": "/data", "type": "tmpfs"}])
+    (pl.root / bundle[1:] / "rootfs/data").symlink_to("data")
+    assert "/data in the image follows more than 40 links" in refused(pl, bundle)
+
+
+@pytest.mark.parametrize(
     "mount",
     [
         {"destination": "/dev/x/..", "options": ["rbind"]},

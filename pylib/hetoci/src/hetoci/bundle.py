@@ -137,6 +137,31 @@ def exists_inside(host: Host, rootfs: str, path: str) -> bool:
     return True
 
 
+def meaning(host: Host, rootfs: str, path: str) -> str:
+    """What `path` means in the image unpacked at `rootfs`: its links are followed as in the
+    container, also where they lead to nothing. Raises BundleError for too many."""
+    done: list[str] = []
+    todo = path.split("/")
+    links = 0
+    while todo:
+        part = todo.pop(0)
+        if part == "..":
+            del done[-1:]
+        elif part not in ("", "."):
+            try:  # no component of `done` is a link
+                target = os.readlink(host.path("/".join([rootfs, *done, part])))
+            except OSError:
+                done.append(part)
+                continue
+            links += 1
+            if links > _MAX_LINKS:
+                raise BundleError(f"{path} in the image follows more than {_MAX_LINKS} links")
+            todo[:0] = target.split("/")
+            if target.startswith("/"):
+                done.clear()
+    return "/" + "/".join(done)
+
+
 def _walk(rootfs: str, path: str) -> int:
     """An O_PATH descriptor of what `path` means below `rootfs`, every component looked up
     without following links, so that no link and no `..` can lead out."""

@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 
 from . import cdi
+from .bundle import meaning
 from .errors import BundleError
 
 TYPE_CHECKING = False
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .bundle import Bundle
+    from .host import Host
 
 #: Where a program finds the description of its devices.
 DESCRIPTION = "/run/hetoci/devices.json"
@@ -33,13 +35,15 @@ class Device:
         self.minor = minor
 
 
-def edited(bundle: Bundle, devices: Sequence[Device], description: str) -> dict[str, Any]:
+def edited(
+    host: Host, bundle: Bundle, devices: Sequence[Device], description: str
+) -> dict[str, Any]:
     """config.json for the delegate: the bundle's own, with `devices`, their access rules and
     the description, and with paths that mean the same from another directory.
 
     Raises BundleError for a container that cannot have them.
     """
-    check(bundle, [device.path for device in devices])
+    check(host, bundle, [device.path for device in devices])
     config = dict(bundle.config)
     linux = _object(config, "linux")
     _numbers(linux, devices)
@@ -115,7 +119,7 @@ def _bind(description: str) -> dict[str, Any]:
     }
 
 
-def check(bundle: Bundle, paths: Sequence[str]) -> None:
+def check(host: Host, bundle: Bundle, paths: Sequence[str]) -> None:
     """Raise BundleError for a container that cannot have devices at `paths`, and for what
     `edited` could not work with."""
     mounts = _objects(bundle, "mounts")
@@ -135,7 +139,8 @@ def check(bundle: Bundle, paths: Sequence[str]) -> None:
                 "a container with a user namespace of its own cannot have accelerators",
                 hint="run it without (docs/spec/devices.md, D8)",
             )
-    _free(paths, [(_normal(m.get("destination")), m) for m in mounts], have)
+    rootfs = bundle.rootfs or ""
+    _free(paths, [(meaning(host, rootfs, m.get("destination") or ""), m) for m in mounts], have)
 
 
 #: Members that are read here, and what they are (runtime-spec, config.md and config-linux.md).

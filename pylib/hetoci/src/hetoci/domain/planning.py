@@ -64,7 +64,7 @@ def make(host: Host, bundle: Bundle, settings: Config, workload: DomainWorkload,
         _linux_program(host, bundle, bundle.rootfs, settings, plan)
     _hardware(host, settings, workload, plan)
     if workload.accelerators and not own:
-        _expect_devices(bundle, workload, plan)
+        _expect_devices(host, bundle, workload, plan)
     plan.disk = _disk(host, bundle, settings, workload)  # last: it is a file that is open
     return plan
 
@@ -97,12 +97,12 @@ def _hardware(host: Host, settings: Config, workload: DomainWorkload, plan: Plan
             hardware.settle(plan.hardware, plan)
 
 
-def _expect_devices(bundle: Bundle, workload: DomainWorkload, plan: Plan) -> None:
+def _expect_devices(host: Host, bundle: Bundle, workload: DomainWorkload, plan: Plan) -> None:
     """Raises BundleError for a container that cannot have devices."""
     from .. import describe, inject
     from .hardware import UIO
 
-    inject.check(bundle, [f"{describe.DIRECTORY}/{a.name}" for a in workload.accelerators])
+    inject.check(host, bundle, [f"{describe.DIRECTORY}/{a.name}" for a in workload.accelerators])
     own = [m.get("type") for m in bundle.section("mounts") or () if m.get("destination") == "/dev"]
     if "tmpfs" not in own:
         raise BundleError("the container has no tmpfs at /dev, where its device files would be")

@@ -100,7 +100,7 @@ def _prepare(
     container = container_id(line)
     rootfs = _rootfs(bundle)
     delegate.find(host)
-    _check(bundle, workload)
+    _check(host, bundle, workload)
     reap.quick(host)
     me = Holder(container, line.root, os.getpid(), host.start_time(os.getpid()) or "")
     made: list[Record] = []
@@ -138,11 +138,11 @@ def _prepare(
     return record, taken
 
 
-def _check(bundle: Bundle, workload: AcceleratorWorkload) -> None:
+def _check(host: Host, bundle: Bundle, workload: AcceleratorWorkload) -> None:
     """Raise BundleError for a container that cannot have the devices."""
     names = [request.name for request in workload.accelerators]
     names += [request.name for request in workload.endpoints]
-    inject.check(bundle, [f"{describe.DIRECTORY}/{name}" for name in names])
+    inject.check(host, bundle, [f"{describe.DIRECTORY}/{name}" for name in names])
 
 
 def _endpoints(
@@ -168,7 +168,7 @@ def _write_bundle(
     """The delegate's bundle: config.json with the devices, and their description."""
     devices, description = describe.all_of(prepared, found)
     where = f"{record.directory}/devices.json"
-    config = inject.edited(bundle, devices, where)
+    config = inject.edited(host, bundle, devices, where)
     host.put(where, (fastjson.dumps(description) + "\n").encode(), 0o444)
     host.make_directory(f"{record.directory}/{_BUNDLE}")
     host.put(f"{record.directory}/{_BUNDLE}/config.json", fastjson.dumps(config).encode())
@@ -330,7 +330,7 @@ def plan_of(
     """What create and start would do: for `plan --json`, and in words."""
     rootfs = _rootfs(bundle)
     runtime = delegate.find(host)
-    _check(bundle, workload)
+    _check(host, bundle, workload)
     found = _endpoints(host, bundle, workload, wait=False)
     devices, steps, loads = accelerate.plan(host, rootfs, settings, workload.accelerators)
     for one in found:

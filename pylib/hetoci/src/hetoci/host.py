@@ -264,20 +264,21 @@ class Host:
     def start_time(self, pid: int) -> str | None:
         """Start time of process `pid` in clock ticks since boot (proc(5), stat field 22), which
         together with the pid names a process for good; None if it is gone or a zombie."""
-        try:
-            with open(f"/proc/{pid}/stat", "rb") as stat:
-                fields = stat.read().rpartition(b")")[2].split()
-        except OSError:
-            return None
-        return None if fields[0] in (b"Z", b"X") else fields[19].decode()
+        fields = self._stat(pid)
+        return None if not fields or fields[0] in (b"Z", b"X") else fields[19].decode()
 
     def parent(self, pid: int) -> int:
         """The parent of process `pid` (proc(5), stat field 4); 0 if there is none."""
+        fields = self._stat(pid)
+        return int(fields[1]) if fields else 0
+
+    def _stat(self, pid: int) -> list[bytes]:
+        """Fields 3 on of a process's stat (proc(5)), behind its name; none if it is gone."""
         try:
             with open(f"/proc/{pid}/stat", "rb") as stat:
-                return int(stat.read().rpartition(b")")[2].split()[1])
+                return stat.read().rpartition(b")")[2].split()
         except OSError:
-            return 0
+            return []
 
     def arguments(self, pid: int) -> list[str]:
         """The command line of process `pid`; empty if there is none."""

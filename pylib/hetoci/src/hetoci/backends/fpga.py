@@ -59,7 +59,7 @@ def discover(host: Host, part: str = "") -> list[Fabric]:
     order = sorted(places, key=lambda name: (len(name), name))
     nodes = set(places.values())
     tree = devicetree.LiveTree(host)
-    ours = _ours(host)
+    ours = _ours(host, host.listing(OVERLAYS))
     with devicetree.ReadOnce(host):
         found = [_describe(host, tree, name, places[name], nodes, part) for name in order]
     for fabric in found:
@@ -72,7 +72,7 @@ def unchanged(host: Host, fabric: Fabric) -> bool:
     node = host.resolve(f"{REGIONS}/{fabric.instance}/of_node")
     if node != devicetree.BASE + fabric.place or _shell_in(host, node, fabric) != fabric.shell:
         return False
-    return not devicetree.strings(host, node, "firmware-name") or fabric.key in _ours(host)
+    return not devicetree.strings(host, node, "firmware-name") or _is_ours(host, fabric)
 
 
 def _describe(
@@ -118,9 +118,13 @@ def _shell_in(host: Host, node: str, fabric: Fabric) -> str:
     return found or _inherited(host, node, "shell")
 
 
-def _ours(host: Host) -> set[str]:
-    """Claim keys of the fabrics for which there is an overlay or a staged file of ours."""
-    items = host.listing(OVERLAYS)
+def _is_ours(host: Host, fabric: Fabric) -> bool:
+    return fabric.key in _ours(host, host.listing(OVERLAYS))
+
+
+def _ours(host: Host, items: Sequence[str]) -> set[str]:
+    """Claim keys of the fabrics for which there is an overlay, of `items`, or a staged file of
+    ours."""
     keys = {f"fpga.{name[len(OURS) :]}" for name in items if name.startswith(OURS)}
     for path in staging.staged(host, f"{OURS}fpga."):
         name = path.rpartition("/")[2]
@@ -341,7 +345,7 @@ def leftovers(host: Host) -> list[str]:
     if its loading was interrupted."""
     items = host.listing(OVERLAYS)
     shells = [f"fpga.{name[len(SHELL) :]}" for name in items if name.startswith(SHELL)]
-    return sorted(_ours(host).union(key for key in shells if _unfinished_shell(host, key)))
+    return sorted(_ours(host, items).union(key for key in shells if _unfinished_shell(host, key)))
 
 
 # the design's devices

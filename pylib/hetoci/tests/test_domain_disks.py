@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fakexenstore import FakeStore
 
 from hetoci import bundle as bundles
 from hetoci import digest
@@ -122,18 +123,6 @@ def test_an_emulated_uart_is_for_kernels_of_the_images_own(host: Host) -> None:
 # attaching
 
 
-class Store:
-    """The Xen store as far as devices are made."""
-
-    def __init__(self) -> None:
-        self.nodes: dict[str, str] = {}
-
-    def add_device(self, domain: int, ends: dict[str, dict[str, str]]) -> None:
-        assert domain == 7
-        for path, values in ends.items():
-            self.nodes |= {path: "", **{f"{path}/{key}": value for key, value in values.items()}}
-
-
 def opened(path: Path, *, read_only: bool = False) -> Disk:
     return Disk(os.open(path, os.O_RDONLY), str(path), read_only=read_only)
 
@@ -171,7 +160,7 @@ def attach(
 def test_a_disk_is_offered_by_both_nodes_and_the_number_of_its_device(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store = Store()
+    store = FakeStore()
     disk = opened(Path(host.path("/disk")))
     os.close(attach(host, monkeypatch, disk, store, [16, 0]))
     back, front = "/local/domain/0/backend/vbd/7/51712", "/local/domain/7/device/vbd/51712"
@@ -189,7 +178,7 @@ def test_a_kernel_without_loop_devices_is_named(
 ) -> None:
     disk = opened(Path(host.path("/disk")))
     with pytest.raises(XenError, match=r"cannot be made a block device.*CONFIG_BLK_DEV_LOOP"):
-        attach(host, monkeypatch, disk, Store(), [25])
+        attach(host, monkeypatch, disk, FakeStore(), [25])
     disk.close()
 
 

@@ -14,11 +14,12 @@ import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+from fakexenstore import FakeStore
 
 from hetoci import claims, netlink, state
 from hetoci.backends import xen
@@ -62,23 +63,25 @@ class Spaces:
                 process.stdout.close()
 
 
-class FakeStore:
+class Kernels(FakeStore):
     """The Xen store, and dom0's and the guest's kernel who make devices of what is written."""
 
     def __init__(self, spaces: Spaces | None) -> None:
-        self.nodes: dict[str, str] = {}
+        super().__init__()
         self.spaces = spaces
 
-    def write(self, path: str, value: str) -> None:
-        self.nodes[path] = value
-
-    def add_device(self, domain: int, ends: dict[str, dict[str, str]]) -> None:
-        back, front = ends
-        for path, values in ends.items():
-            self.nodes |= {path: "", **{f"{path}/{key}": value for key, value in values.items()}}
+    def add_device(
+        self,
+        domain: int,
+        back: str,
+        backs: Mapping[str, str],
+        front: str,
+        fronts: Mapping[str, str],
+    ) -> None:
+        super().add_device(domain, back, backs, front, fronts)
         if self.spaces:
             assert back.startswith(f"{xen.VIFS}/{domain}/")
-            number, mac = front.rpartition("/")[2], ends[front]["mac"]
+            number, mac = front.rpartition("/")[2], fronts["mac"]
             pids = {name: process.pid for name, process in self.spaces.processes.items()}
             # As Xen's front end, the guest's has a name of the kernel's choice.
             self.spaces.run(
@@ -148,10 +151,10 @@ def record(name: str = "c") -> state.Record:
 
 def attach(
     spaces: Spaces, path: str | None = None, of: state.Record | None = None, domain: int = 5
-) -> tuple[network.Network, FakeStore, list[tuple[str, str]]]:
+) -> tuple[network.Network, Kernels, list[tuple[str, str]]]:
     """A keeper's way into the box, as if it came from outside."""
     found = enter(of or record(), spaces.path("box") if path is None else path)
-    store: Any = FakeStore(spaces)
+    store: Any = Kernels(spaces)
     return found, store, found.attach(store, domain, "hetoci-x")
 
 
@@ -354,7 +357,7 @@ def test_a_kernel_that_makes_no_device_is_given_up(
 ) -> None:
     monkeypatch.setattr(network, "_PATIENCE", 0.05)
     found = enter(record(), spaces.path("box"))
-    store: Any = FakeStore(None)
+    store: Any = Kernels(None)
     with pytest.raises(XenError, match=r"made no network device vif5\.0 within"):
         found.attach(store, 5, "hetoci-x")
 

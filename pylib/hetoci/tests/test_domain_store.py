@@ -117,22 +117,27 @@ def test_both_ends_of_a_device_appear_at_once(wire: Wire) -> None:
     daemon = Xenstored(wire, [message(ERROR, "EAGAIN"), message(END, "OK")])
     daemon.start()
     store = Store(wire)
-    store.add_device(7, {"/back": {"state": "1"}, "/front": {"backend": "/back"}})
+    store.add_device(7, "/back", {"state": "1"}, "/front", {"tag": "root"})
     daemon.join()
     whole = [
         (BEGIN, 0, b"\0"),
         (WRITE, 41, b"/back\0"),
         (SET_PERMS, 41, b"/back\0n0\0r7\0"),
+        (WRITE, 41, b"/back/frontend\0/front"),
+        (WRITE, 41, b"/back/frontend-id\x007"),
         (WRITE, 41, b"/back/state\x001"),
         (WRITE, 41, b"/front\0"),
         (SET_PERMS, 41, b"/front\0n7\0r0\0"),
         (WRITE, 41, b"/front/backend\0/back"),
+        (WRITE, 41, b"/front/backend-id\x000"),
+        (WRITE, 41, b"/front/tag\0root"),
         (END, 41, b"T\0"),
     ]
     # The first one came to nothing because somebody else wrote meanwhile.
-    assert [kind for kind, _, _ in daemon.asked[:8]] == [kind for kind, _, _ in whole]
-    assert {number for _, number, _ in daemon.asked[1:8]} == {42}
-    assert daemon.asked[8:] == whole
+    first, second = daemon.asked[: len(whole)], daemon.asked[len(whole) :]
+    assert [kind for kind, _, _ in first] == [kind for kind, _, _ in whole]
+    assert {number for _, number, _ in first[1:]} == {42}
+    assert second == whole
     store.close()
 
 

@@ -163,26 +163,16 @@ def _offer(store: Store, domain: int, name: str, device: int, *, read_only: bool
     (`xen.destroy` looks there)."""
     back = f"{xen.VBDS}/{domain}/{XVDA}"
     front = f"/local/domain/{domain}/device/vbd/{XVDA}"
-    values = {
-        back: {
-            "frontend": front,
-            "frontend-id": str(domain),
-            "domain": name,
-            "online": "1",
-            "removable": "0",
-            "dev": "xvda",
-            "type": "phy",
-            "mode": "r" if read_only else "w",
-            "device-type": "disk",
-            "physical-device": f"{os.major(device):x}:{os.minor(device):x}",
-            "state": "1",
-        },
-        front: {
-            "backend": back,
-            "backend-id": "0",
-            "virtual-device": str(XVDA),
-            "device-type": "disk",
-            "state": "1",
-        },
+    backs = {
+        "domain": name,
+        "online": "1",
+        "removable": "0",
+        "dev": "xvda",
+        "type": "phy",
+        "mode": "r" if read_only else "w",
+        "device-type": "disk",
+        "physical-device": f"{os.major(device):x}:{os.minor(device):x}",
+        "state": "1",
     }
-    store.add_device(domain, values)
+    fronts = {"virtual-device": str(XVDA), "device-type": "disk", "state": "1"}
+    store.add_device(domain, back, backs, front, fronts)

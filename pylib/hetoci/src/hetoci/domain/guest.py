@@ -71,18 +71,13 @@ class Guest:
         self._shares.append(share)
         back = self._path(f"hetoci/9pfs/{share.number}")
         front = self._path(f"device/9pfs/{share.number}")
-        values = {
-            back: {
-                "frontend": front,
-                "frontend-id": str(self._domain),
-                "versions": "1",
-                "max-rings": str(_RINGS),
-                "max-ring-page-order": str(_ORDER),
-                "state": _INIT_WAIT,
-            },
-            front: {"backend": back, "backend-id": "0", "tag": tag, "state": "1"},
+        backs = {
+            "versions": "1",
+            "max-rings": str(_RINGS),
+            "max-ring-page-order": str(_ORDER),
+            "state": _INIT_WAIT,
         }
-        self._store.add_device(self._domain, values)
+        self._store.add_device(self._domain, back, backs, front, {"tag": tag, "state": "1"})
         self._store.watch(f"{front}/state", f"share/{share.number}")
 
     def await_agent(self) -> None:

@@ -156,28 +156,9 @@ def offer(store: Store, domain: int, number: int, device: Device, name: str, ip:
     back = f"{xen.VIFS}/{domain}/{number}"
     front = f"/local/domain/{domain}/device/vif/{number}"
     mac = device.mac.hex(":")
-    values = {
-        back: {
-            "frontend": front,
-            "frontend-id": str(domain),
-            "domain": name,
-            "online": "1",
-            "script": "",
-            "handle": str(number),
-            "mac": mac,
-            "ip": ip,
-            "state": "1",
-        },
-        front: {
-            "backend": back,
-            "backend-id": "0",
-            "handle": str(number),
-            "mac": mac,
-            "mtu": str(device.mtu),
-            "state": "1",
-        },
-    }
-    store.add_device(domain, values)
+    both = {"handle": str(number), "mac": mac, "state": "1"}
+    backs = {"domain": name, "online": "1", "script": "", "ip": ip, **both}
+    store.add_device(domain, back, backs, front, {"mtu": str(device.mtu), **both})
 
 
 def connect(store: Store, domain: int, number: int) -> None:

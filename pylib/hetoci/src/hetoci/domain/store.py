@@ -25,7 +25,7 @@ _DIRECTORY, _READ, _WATCH, _BEGIN, _END, _WRITE, _RM, _SET_PERMS = 1, 2, 4, 6, 7
 _EVENT, _ERROR = 15, 16
 _HEADER = struct.Struct("=IIII")
 
-#: How often `add` tries again because others write as well.
+#: How often `add_device` tries again because others write as well.
 _TRIES = 100
 
 
@@ -96,14 +96,24 @@ class Store:
         """Set a node."""
         self._ask(_WRITE, path.encode() + b"\0" + value.encode())
 
-    def add_device(self, domain: int, ends: Mapping[str, Mapping[str, str]]) -> None:
+    def add_device(
+        self,
+        domain: int,
+        back: str,
+        backs: Mapping[str, str],
+        front: str,
+        fronts: Mapping[str, str],
+    ) -> None:
         """Make both nodes of a device of `domain` as one change: a kernel that saw one without the
-        other would wait for it, or give up. ends: the values of the back end's node, then of the
-        front end's, by their paths. Raises XenError."""
-        accesses = (f"n0\0r{domain}", f"n{domain}\0r0")  # the owner first
+        other would wait for it, or give up. back, front: their paths; backs, fronts: what they say
+        beside leading to each other. Raises XenError."""
+        ends = (  # path, who may do what, the owner first, and values
+            (back, f"n0\0r{domain}", {"frontend": front, "frontend-id": str(domain), **backs}),
+            (front, f"n{domain}\0r0", {"backend": back, "backend-id": "0", **fronts}),
+        )
         for _ in range(_TRIES):
             number = int(self._ask(_BEGIN, b"\0").rstrip(b"\0"))
-            for access, (path, values) in zip(accesses, ends.items(), strict=True):
+            for path, access, values in ends:
                 self._ask(_WRITE, path.encode() + b"\0", number)
                 # What is below a node has its permissions.
                 self._ask(_SET_PERMS, f"{path}\0{access}\0".encode(), number)
@@ -114,9 +124,7 @@ class Store:
             except InterruptedError:
                 continue
             return
-        raise XenError(
-            f"the Xen store does not take {' and '.join(ends)}: others write all the time"
-        )
+        raise XenError(f"the Xen store does not take {back} and {front}: others write all the time")
 
     def listing(self, path: str) -> list[str]:
         """Names of the nodes below; empty if there is no such node."""

@@ -11,6 +11,7 @@ class FakeStore(store.Store):
 
     def __init__(self) -> None:
         self.nodes: dict[str, str] = {}
+        self._fronts = {}
 
     def _ask(self, kind: int, body: bytes, transaction: int = 0) -> bytes:
         path, _, value = body.decode().partition("\0")

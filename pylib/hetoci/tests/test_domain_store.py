@@ -17,6 +17,7 @@ from hetoci import state
 from hetoci.domain.keeper import DomainKeeper
 from hetoci.domain.plan import Plan
 from hetoci.domain.store import Store
+from hetoci.domain.wire import HELLO, VERSION, Frame
 from hetoci.host import Host
 from hetoci.keeper import Job
 
@@ -139,6 +140,50 @@ def test_both_ends_of_a_device_appear_at_once(wire: Wire) -> None:
     assert {number for _, number, _ in first[1:]} == {42}
     assert second == whole
     store.close()
+
+
+def test_devices_are_shown_again_as_they_are_and_none_that_is_gone(wire: Wire) -> None:
+    daemon = Xenstored(wire, [message(END, "OK"), message(END, "OK")])
+    daemon.start()
+    store = Store(wire)
+    store.add_device(7, "/back/0", {}, "/front/0", {})
+    store.add_device(7, "/back/1", {}, "/front/1", {})
+    daemon.join()
+    asked: list[bytes] = []
+
+    def answer() -> None:
+        for word in (message(ERROR, "ENOENT"), message(SET_PERMS, "OK")):
+            asked.append(wire.ours.recv(4096)[4:])
+            wire.ours.sendall(word)
+
+    other = threading.Thread(target=answer)
+    other.start()
+    store.show_again()
+    other.join()
+    fronts = ("/front/0", "/front/1")
+    assert asked == [message(SET_PERMS, front, "n7", "r0")[4:] for front in fronts]
+    store.close()
+
+
+def test_a_keeper_shows_the_devices_again_before_it_asks_the_agent_for_something() -> None:
+    done: list[str] = []
+
+    class Store:
+        show_again = staticmethod(lambda: done.append("shown"))
+
+    class Link:
+        send = staticmethod(lambda *_what: done.append("asked"))
+
+    class Guest:
+        link = Link
+
+    host = Host()
+    record = state.Record(host, "/run/hetoci", {"id": "c1"})
+    keeper = DomainKeeper(host, Job(record, [], Plan("hetoci-c1", {}, 30), -1, -1, print))
+    inner: Any = keeper
+    inner._xenstore, inner._guest, inner._asked = Store, Guest, "reply"
+    inner._handle(Frame(HELLO, 0, 0, VERSION.to_bytes(4, "little")))
+    assert done == ["shown", "asked"]
 
 
 def test_a_keeper_does_not_sleep_while_an_event_is_pending(wire: Wire) -> None:

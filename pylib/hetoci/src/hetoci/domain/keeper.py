@@ -334,7 +334,12 @@ class DomainKeeper(Keeper):
         if self._plan.items is None and self._serial is not None and self._serial.spoke:
             self._deadline = None
             return
-        words = f"the domain's kernel did not start within {self._plan.boot_timeout:g} s"
+        late = (
+            "the domain has not set up its container"
+            if self._ready
+            else "the domain's kernel did not start"
+        )
+        words = f"{late} within {self._plan.boot_timeout:g} s"
         raise Ended(FAULT, words + self._last_words())
 
     # the agent
@@ -347,6 +352,7 @@ class DomainKeeper(Keeper):
             if frame.number() != wire.VERSION:
                 raise XenError(f"the agent speaks version {frame.number()}, not {wire.VERSION}")
             self._ready = True
+            self._store.show_again()
             if self._asked:
                 self._run()
         elif frame.kind == wire.DEVICES:

@@ -44,6 +44,7 @@ class Store:
                 hint="domains need Xen, and hetoci in its dom0",
             ) from error
         self._events: list[tuple[str, str]] = []
+        self._fronts: dict[str, str] = {}  # who may do what with them, by path
 
     def close(self) -> None:
         """End the connection."""
@@ -107,9 +108,10 @@ class Store:
         """Make both nodes of a device of `domain` as one change: a kernel that saw one without the
         other would wait for it, or give up. back, front: their paths; backs, fronts: what they say
         beside leading to each other. Raises XenError."""
+        access = f"n{domain}\0r0"
         ends = (  # path, who may do what, the owner first, and values
             (back, f"n0\0r{domain}", {"frontend": front, "frontend-id": str(domain), **backs}),
-            (front, f"n{domain}\0r0", {"backend": back, "backend-id": "0", **fronts}),
+            (front, access, {"backend": back, "backend-id": "0", **fronts}),
         )
         for _ in range(_TRIES):
             number = int(self._ask(_BEGIN, b"\0").rstrip(b"\0"))
@@ -123,8 +125,21 @@ class Store:
                 self._ask(_END, b"T\0", number)
             except InterruptedError:
                 continue
+            self._fronts[front] = access
             return
         raise XenError(f"the Xen store does not take {back} and {front}: others write all the time")
+
+    def show_again(self) -> None:
+        """Have the guest's kernel look at its devices once more. Linux misses those that appear
+        while it starts, between its look at what is there and its watch for changes
+        (`frontend_probe_and_watch` in drivers/xen/xenbus/xenbus_probe_frontend.c). Their
+        permissions are set as they are: a change for the watch, and none for a device that is
+        gone. Raises XenError."""
+        for front, access in self._fronts.items():
+            try:
+                self._ask(_SET_PERMS, f"{front}\0{access}\0".encode())
+            except KeyError:
+                continue
 
     def listing(self, path: str) -> list[str]:
         """Names of the nodes below; empty if there is no such node."""

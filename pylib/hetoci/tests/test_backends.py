@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -31,10 +32,10 @@ def installed(pl: PlBoard, entry_points: str, module: str) -> Path:
     return site
 
 
-def call(pl: PlBoard, site: Path, *args: str) -> Result:
+def call(pl: PlBoard, site: Path, *args: str, options: tuple[str, ...] = ()) -> Result:
     path = f"{HERE}:{HERE.parent / 'src'}:{site}"
     done = subprocess.run(
-        [sys.executable, HERE / "cli.py", pl.root, "", *args],
+        [sys.executable, *options, HERE / "cli.py", pl.root, "", *args],
         env={**os.environ, "PYTHONPATH": path},
         capture_output=True,
         text=True,
@@ -42,6 +43,18 @@ def call(pl: PlBoard, site: Path, *args: str) -> Result:
         timeout=60,
     )
     return Result(done.returncode, done.stdout, done.stderr)
+
+
+def test_only_the_backends_that_are_needed_are_loaded(pl: PlBoard) -> None:
+    nothing = pl.root / "opt/nothing"
+    bundle = pl.accelerator(args=("true",))
+    words = ("run", "--detach", "--bundle", bundle, "--pid-file", "/c.pid", "c")
+    result = call(pl, nothing, *words, options=("-X", "importtime"))
+    assert result.code == 0, result.err
+    loaded = re.findall(r"\| +hetoci\.backends\.(\w+)$", result.err, re.MULTILINE)
+    assert loaded == ["fpga"]
+    assert pl.exit_code("c") == 0
+    assert pl.hetoci("delete", "c").code == 0
 
 
 ENTRY = "[console_scripts]\nx = y:z\n[hetoci.backends]\n# ours\nacme = acme_backend\n"

@@ -63,6 +63,7 @@ class CardHost(Host):
         self.programmed: list[tuple[str, int, bytes]] = []
         self.afu = NEW
         self.fail = 0
+        (root / "sys/bus/dfl").mkdir(parents=True)
         self.card("0000:5e:00.0", 0, ["dfl-port.0", "dfl-port.1"])
         self.card("0000:86:00.0", 2, ["dfl-port.2"])
 

@@ -177,7 +177,14 @@ def parse(text: str) -> Config:
 
 
 def load(host: Host) -> Config:
-    """The configuration of this host; defaults where there is no file."""
+    """The configuration of this host, read once; defaults where there is no file."""
+    if PATH not in host.memory:
+        host.memory[PATH] = _read(host)
+    found: Config = host.memory[PATH]
+    return found
+
+
+def _read(host: Host) -> Config:
     try:
         text = host.read(PATH).decode()
     except FileNotFoundError:

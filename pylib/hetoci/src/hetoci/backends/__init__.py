@@ -35,6 +35,7 @@ from __future__ import annotations
 import sys
 
 from ..errors import BackendError
+from ..host import RUN
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,22 +46,24 @@ if TYPE_CHECKING:
 
 GROUP = "hetoci.backends"
 
-#: Fabric backends of this package, in the order of the inventory.
-FABRICS = ("fpga", "dfl")
+#: Fabric backends of this package, in the order of the inventory. Those with places are loaded only
+#: where one of these exists: their kernel drivers, or what they left.
+FABRICS: dict[str, tuple[str, ...]] = {"fpga": (), "dfl": ("/sys/bus/dfl", f"{RUN}/dfl")}
 
 #: Backends of this package that have no fabrics, but things to give back.
 OTHERS = ("rpmsg",)
 
 
+def fabric_names(host: Host) -> Sequence[str]:
+    """The names of the fabric backends that have something to do here."""
+    ours = [name for name, places in FABRICS.items() if not places or any(map(host.exists, places))]
+    return (*ours, *sorted(_entry_points(host)))
+
+
 def fabrics(host: Host) -> Iterator[tuple[str, ModuleType]]:
-    """(name, module) of every fabric backend."""
-    for name in (*FABRICS, *sorted(_entry_points(host))):
+    """(name, module) of every such backend."""
+    for name in fabric_names(host):
         yield name, load(host, name)
-
-
-def with_leftovers(host: Host) -> Sequence[str]:
-    """The names of the backends that have `leftovers` and `clear`."""
-    return (*FABRICS, *OTHERS, *sorted(_entry_points(host)))
 
 
 def load(host: Host, name: str) -> ModuleType:

@@ -101,7 +101,7 @@ def _prepare(
     rootfs = _rootfs(bundle)
     delegate.find(host)
     _check(host, bundle, workload)
-    reap.quick(host)
+    reap.quick(host, reap.KINDS if workload.endpoints else (reap.FABRICS,))
     me = Holder(container, line.root, os.getpid(), host.start_time(os.getpid()) or "")
     made: list[Record] = []
 

@@ -37,7 +37,7 @@ def create(
 
     container = container_id(line)
     xen.require(host)
-    reap.quick(host, devices=bool(workload.accelerators or workload.vm))
+    reap.quick(host, reap.KINDS if workload.accelerators or workload.vm else ())
     request = execute.Request(host, line, container, bundle)
     name = xen.domain_name(line.root, container)
     plan = planning.make(host, bundle, settings, workload, name)

@@ -80,7 +80,7 @@ def _create(
     from . import reap
 
     container = container_id(line)
-    reap.quick(host)
+    reap.quick(host, (reap.CORES, reap.ENDPOINTS))
     made, firmware, image = _make_plan(host, bundle, settings, workload)
     return execute.create(host, line, container, bundle, made, firmware, image)
 

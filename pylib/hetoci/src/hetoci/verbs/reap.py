@@ -13,11 +13,14 @@ from ..model import OCCUPIED_STATES, Holder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Container, Mapping
 
     from ..cmdline import CommandLine
     from ..host import Host
     from ..state import Record
+
+#: Kinds of devices.
+KINDS = CORES, FABRICS, ENDPOINTS = ("cores", "fabrics", "endpoints")
 
 
 def reap(host: Host, line: CommandLine) -> int:
@@ -40,18 +43,20 @@ def reap(host: Host, line: CommandLine) -> int:
     return 0
 
 
-def quick(host: Host, *, devices: bool = True) -> None:
+def quick(host: Host, kinds: Container[str]) -> None:
     """What create does first, so that a container that died badly does not block the next.
-    What fails here is reported by whoever needs the device. devices: as `sweep`."""
-    sweep(host, thorough=False, devices=devices)
+    What fails here is reported by whoever needs the device. kinds: as `sweep`."""
+    sweep(host, thorough=False, kinds=kinds)
 
 
-def sweep(host: Host, *, thorough: bool, devices: bool = True) -> tuple[list[str], list[str]]:
+def sweep(
+    host: Host, *, thorough: bool, kinds: Container[str] = KINDS
+) -> tuple[list[str], list[str]]:
     """Give back everything without a living owner; (what was done, what failed).
 
     thorough: also forget stopped containers whose bundle is gone, that is whose engine will
-    never ask for them again. devices: also look at each device of the board, which takes the
-    modules of all their kinds; else only at what records name, and at domains.
+    never ask for them again. kinds: of KINDS, the devices of the board that are looked at, which
+    takes the modules of their backends; what records name and domains are looked at always.
     """
     done: list[str] = []
     failures: list[str] = []
@@ -68,9 +73,9 @@ def sweep(host: Host, *, thorough: bool, devices: bool = True) -> tuple[list[str
             continue
         if said:
             done.append(said)
-    if devices:
+    if CORES in kinds:
         _free_cores(host, attributes, done, failures)
-        _free_others(host, done, failures)
+    _free_others(host, kinds, done, failures)
     _destroy_domains(host, done, failures)
     done += _remove_leftovers(host)
     return done, failures
@@ -104,11 +109,13 @@ def _free_cores(
                 done.append(f"freed core {instance}")
 
 
-def _free_others(host: Host, done: list[str], failures: list[str]) -> None:
+def _free_others(host: Host, kinds: Container[str], done: list[str], failures: list[str]) -> None:
     """Regions, slots and endpoints with something of ours in them that nobody holds."""
     from .. import backends
 
-    for name in backends.with_leftovers(host):
+    names = [*(backends.fabric_names(host) if FABRICS in kinds else ())]
+    names += backends.OTHERS if ENDPOINTS in kinds else ()
+    for name in names:
         try:
             backend = backends.load(host, name)
             keys = backend.leftovers(host)

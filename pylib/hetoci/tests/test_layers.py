@@ -247,7 +247,8 @@ def test_links_in_a_layouts_directory_lead_nowhere_else(place: Place) -> None:
         pass
 
 
-def test_a_plan_that_is_told_to_end_removes_its_folder(board: Board) -> None:
+def planning(board: Board) -> Any:
+    """`plan` of an image that takes a while, once it has begun to unpack it."""
     Layout(board.root / "image", layer(entry("x.elf", ELF)))
     blob = max((board.root / "image/blobs/sha256").iterdir(), key=lambda p: p.stat().st_size)
     data = io.BytesIO()
@@ -256,14 +257,28 @@ def test_a_plan_that_is_told_to_end_removes_its_folder(board: Board) -> None:
             tar.addfile(tarfile.TarInfo(f"{number}"))
     blob.write_bytes(data.getvalue())
     process = board.start_hetoci("plan", "/image")
-    try:
-        until(lambda: list((board.root / "tmp").glob("hetoci-plan-*/contents/1")))
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == 128 + signal.SIGTERM
-    finally:
-        process.kill()
-        process.wait()
+    until(lambda: list((board.root / "tmp").glob("hetoci-plan-*/contents/1")))
+    return process
+
+
+def test_a_plan_that_is_told_to_end_removes_its_folder(board: Board) -> None:
+    process = planning(board)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(20) == 128 + signal.SIGTERM
     assert list((board.root / "tmp").iterdir()) == []
+
+
+def test_the_folder_of_a_plan_that_was_killed_is_removed_by_the_next_one(board: Board) -> None:
+    Layout(board.root / "small", SOUND)
+    process = planning(board)
+    (board.root / "tmp/hetoci-plan-of-another-kind").touch()
+    assert "hetoci-plan" not in board.hetoci("plan", "/small").err
+    (living,) = (board.root / "tmp").glob("hetoci-plan-*/contents/1")
+    process.kill()
+    process.wait(20)
+    assert living.exists()
+    board.hetoci("plan", "/small")
+    assert [p.name for p in (board.root / "tmp").iterdir()] == ["hetoci-plan-of-another-kind"]
 
 
 NAMES = st.lists(st.sampled_from("abc"), min_size=1, max_size=3).map("/".join)

@@ -41,6 +41,8 @@ _DOCUMENT_LIMIT = 4 << 20
 _UNPACKED_LIMIT = 2 << 30
 _LAYERS_LIMIT = 128
 _CHUNK = 1 << 16
+_TEMPORARY = "/tmp"  # noqa: S108 - what is made there gets a name of its own
+_PREFIX = "hetoci-plan-"
 _ARCHITECTURES = {"aarch64": "arm64", "x86_64": "amd64", "armv7l": "arm", "riscv64": "riscv64"}
 #: What stands for special files, so that they are found and refused. No driver has the number 0.
 _MARKS = {
@@ -53,8 +55,10 @@ _MARKS = {
 @contextmanager
 def bundle_of(host: Host, path: str) -> Iterator[Bundle]:
     """The image at `path` unpacked: a bundle as an engine with a store would make it. It is
-    removed afterwards, also if the process is told to end. Raises BundleError."""
-    with _folder(host.path("/tmp")) as folder:  # noqa: S108 - it gets a name of its own
+    removed afterwards, also if the process is told to end; if it is killed, by the next one.
+    Raises BundleError."""
+    _remove_abandoned(host)
+    with _folder(host) as folder:
         try:
             made = _bundle(host, path, folder)
         except (Damaged, TooMuch) as error:
@@ -65,9 +69,27 @@ def bundle_of(host: Host, path: str) -> Iterator[Bundle]:
         yield made
 
 
+def _remove_abandoned(host: Host) -> None:
+    """Remove the folders of processes that are gone. Those of other users are theirs."""
+    import shutil
+
+    for name in host.listing(_TEMPORARY):
+        pid, _, rest = name.removeprefix(_PREFIX).partition("-")
+        if not name.startswith(_PREFIX) or not pid.isdecimal():
+            continue
+        path = host.path(f"{_TEMPORARY}/{name}")
+        try:
+            ours = os.lstat(path).st_uid == os.geteuid()
+        except OSError:
+            continue
+        if ours and host.start_time(int(pid)) != rest.partition("-")[0]:
+            shutil.rmtree(path, ignore_errors=True)
+
+
 @contextmanager
-def _folder(place: str) -> Iterator[str]:
-    """A temporary directory. Signals that would leave it behind end the process by SystemExit."""
+def _folder(host: Host) -> Iterator[str]:
+    """A temporary directory, named after this process. Signals that would leave it behind end the
+    process by SystemExit."""
     import signal
     import tempfile
 
@@ -76,9 +98,11 @@ def _folder(place: str) -> Iterator[str]:
 
     numbers = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
     wanted = (signal.SIG_DFL, signal.default_int_handler)
+    pid = os.getpid()
+    name = f"{_PREFIX}{pid}-{host.start_time(pid)}-"
     before = {n: signal.signal(n, end) for n in numbers if signal.getsignal(n) in wanted}
     try:
-        with tempfile.TemporaryDirectory(prefix="hetoci-plan-", dir=place) as folder:
+        with tempfile.TemporaryDirectory(prefix=name, dir=host.path(_TEMPORARY)) as folder:
             try:
                 yield folder
             finally:  # nothing may interrupt its removal
@@ -104,7 +128,7 @@ def _bundle(host: Host, path: str, folder: str) -> Bundle:
         "env": settings.get("Env") or [],
     }
     made = Bundle(
-        f"/tmp/{os.path.basename(folder)}",  # noqa: S108 - as `host` sees it
+        f"{_TEMPORARY}/{os.path.basename(folder)}",  # as `host` sees it
         {"root": {"path": "rootfs"}, "process": process, "annotations": {}},
     )
     _write_store(host, made, path, settings.get("Labels"), manifest.get("annotations"))

@@ -639,6 +639,20 @@ def test_plan_names_who_has_an_endpoint(board: Board) -> None:
     held.give_up()
 
 
+@pytest.mark.parametrize("verb", ["plan", "create"])
+def test_reasons_against_endpoints_and_accelerators_come_together(pl: PlBoard, verb: str) -> None:
+    echo = {**ECHO, "io.hetoci.endpoint.echo.timeout": "0.1"}
+    bundle = pl.accelerator(echo, keys(slot="no-such-slot"))
+    words = [bundle] if verb == "plan" else ["--bundle", bundle, "c"]
+    result = pl.hetoci(verb, *words)
+    assert (result.code, result.err.count("\n")) == (1, 1)
+    both = r"hetoci: endpoint echo: the board has no remote core named '\*'; and .*no-such-slot"
+    assert re.match(both, result.err), result.err
+    assert pl.leftovers() == []
+    alone = pl.hetoci("plan", pl.accelerator(echo, keys())).err
+    assert alone == "hetoci: endpoint echo: the board has no remote core named '*'\n"
+
+
 # a board without programmable logic
 
 

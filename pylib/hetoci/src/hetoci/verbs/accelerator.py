@@ -20,7 +20,7 @@ from .. import (
     state,
 )
 from ..cmdline import with_bundle
-from ..errors import BundleError, DelegateError, TeardownError
+from ..errors import BundleError, DelegateError, DeviceError, HetociError, TeardownError
 from ..model import UNLOCKED, Holder, Step
 from .create import container_id
 
@@ -120,7 +120,7 @@ def _prepare(
         made.append(state.create(host, line.root, container, facts))
         host.checkpoint("create:recorded")
 
-    found = _endpoints(host, bundle, workload)
+    found = _endpoints(host, bundle, settings, workload)
     try:
         prepared, taken = accelerate.prepare(
             host, rootfs, settings, workload.accelerators, me, note, endpoints=found
@@ -146,14 +146,28 @@ def _check(host: Host, bundle: Bundle, workload: AcceleratorWorkload) -> None:
 
 
 def _endpoints(
-    host: Host, bundle: Bundle, workload: AcceleratorWorkload, *, wait: bool = True
+    host: Host,
+    bundle: Bundle,
+    settings: Config,
+    workload: AcceleratorWorkload,
+    *,
+    wait: bool = True,
 ) -> list[Found]:
+    """The endpoints' channels. If they cannot be had, what speaks against the accelerators is
+    said as well."""
     if not workload.endpoints:
         return []
     from .. import endpoints
 
     find = endpoints.find if wait else endpoints.look
-    return find(host, workload.endpoints, bundle.annotations)
+    try:
+        return find(host, workload.endpoints, bundle.annotations)
+    except HetociError as error:
+        try:
+            accelerate.plan(host, _rootfs(bundle), settings, workload.accelerators)
+        except HetociError as other:
+            raise DeviceError(f"{error}; and {other}") from error
+        raise
 
 
 def _rootfs(bundle: Bundle) -> str:
@@ -331,7 +345,7 @@ def plan_of(
     rootfs = _rootfs(bundle)
     runtime = delegate.find(host)
     _check(host, bundle, workload)
-    found = _endpoints(host, bundle, workload, wait=False)
+    found = _endpoints(host, bundle, settings, workload, wait=False)
     devices, steps, loads = accelerate.plan(host, rootfs, settings, workload.accelerators)
     for one in found:
         devices[one.request.name] = {"candidates": [one.device], "refused": []}

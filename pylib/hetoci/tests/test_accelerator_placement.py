@@ -189,8 +189,8 @@ def placed(pl: PlBoard, bundle: str, *, thorough: bool = False) -> list[str]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(contents, "read_inside", reading)
         found = inventory.fabrics(pl.host)
-        rootfs = f"{bundle}/rootfs"
-        accelerate.place(pl.host, rootfs, Config({}), [request], found, thorough=thorough)
+        images = contents.Images(pl.host, f"{bundle}/rootfs", Config({}))
+        accelerate.place(images, [request], found, thorough=thorough)
     return read
 
 
@@ -350,6 +350,28 @@ def test_a_shell_of_ours_is_replaced_when_no_slot_has_a_holder(bare_pl: PlBoard)
     assert pl.description("d")["devices"][0]["shell"] == "0x12345678"
     end(pl, "d")
     assert pl.leftovers() == []
+
+
+def test_headers_choose_the_shell_where_no_key_does(bare_pl: PlBoard) -> None:
+    pl = bare_pl
+    pl.settings(f"shells = {shell_file(pl)} {shell_file(pl, 0x12345678)}\n")
+    files = {
+        **image(),
+        **{
+            f"/accelerator/sha256-slot{slot}.bit.bin": make.bitstream(slot, shell=0x12345678)
+            for slot in range(make.SLOTS)
+        },
+    }
+    other = pl.accelerator(files=files)
+    load = {"op": "load", "device": "fpga-region", "shell": "/etc/hetoci/12345678.dtbo"}
+    assert load in pl.ok("plan", "--json", other).json()["steps"]
+    assert pl.create("c", other).code == 0
+    pl.ok("start", "c")
+    assert pl.description("c")["devices"][0]["shell"] == "0x12345678"
+    assert [name.partition("-")[0] for name, _, _ in pl.fpga.loads].count("pl") == 1
+    end(pl, "c")
+    running(pl, "d")
+    assert pl.description("d")["devices"][0]["shell"] == "0x48450001"
 
 
 def test_a_dead_containers_slot_does_not_keep_a_shell(bare_pl: PlBoard) -> None:

@@ -19,7 +19,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hetoci import accelerate, backends, bitstream, claims, describe, inventory
+from hetoci import accelerate, backends, bitstream, claims, contents, describe, inventory
 from hetoci.backends import dfl
 from hetoci.config import Config
 from hetoci.errors import DeviceBusy, FpgaError, PolicyDenied
@@ -364,7 +364,8 @@ def test_the_holder_of_a_port_is_named(host: CardHost) -> None:
     prepare(host, gbs(), slot="dfl-port.2")
     wanted = AcceleratorRequest("sum", "/a.gbs", partial=True, slot="dfl-port.2")
     with pytest.raises(DeviceBusy, match=r"0000-86-00\.0-port0 is held by container c"):
-        accelerate.place(host, "/image", Config({}), [wanted], inventory.fabrics(host))
+        images = contents.Images(host, "/image", Config({}))
+        accelerate.place(images, [wanted], inventory.fabrics(host))
 
 
 def test_the_backend_has_the_whole_protocol() -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 
 from . import assign, backends, claims, contents, designs, inventory, shells
+from .contents import Images
 from .devicetree import ReadOnce
 from .errors import (
     BackendTimeout,
@@ -64,9 +65,7 @@ class Prepared:
 
 
 def place(
-    host: Host,
-    rootfs: str,
-    settings: Config,
+    images: Images,
     requests: Sequence[AcceleratorRequest],
     fabrics: Sequence[Fabric],
     *,
@@ -75,10 +74,9 @@ def place(
 ) -> tuple[Placement, dict[str, Content]]:
     """Where each of `requests` goes among `fabrics`, and its content, checked. Changes nothing.
 
-    domain: for a Xen domain. thorough: also look at the files for slots that are not chosen.
-    Raises DeviceNotFound, DeviceBusy, PolicyDenied with all reasons.
+    images: where their files are. domain: for a Xen domain. thorough: also look at the files for
+    slots that are not chosen. Raises DeviceNotFound, DeviceBusy, PolicyDenied with all reasons.
     """
-    images = contents.Images(host, rootfs, settings)
     kept: dict[str, tuple[str, Content]] = {}  # the last one of each, because of their size
 
     def faults(request: AcceleratorRequest, fabric: Fabric) -> list[str]:
@@ -87,9 +85,10 @@ def place(
             kept[request.name] = (fabric.place, content)
         return reasons
 
-    with ReadOnce(host):
+    allowed = images.settings.slots
+    with ReadOnce(images.host):
         placement = assign.place(
-            requests, fabrics, images.has, settings.slots, faults, domain=domain, thorough=thorough
+            requests, fabrics, images.has, allowed, faults, domain=domain, thorough=thorough
         )
         for request in requests:
             fabric = placement.chosen[request.name]
@@ -106,9 +105,10 @@ def plan(
     if not requests:
         return {}, [], False
     fabrics = inventory.fabrics(host, settings.part)
-    load = shells.needed(host, settings, requests, fabrics)
+    images = Images(host, rootfs, settings)
+    load = shells.needed(images, requests, fabrics)
     if load is None:
-        placement, _ = place(host, rootfs, settings, requests, fabrics, thorough=True)
+        placement, _ = place(images, requests, fabrics, thorough=True)
         return placement.to_json(), placement.steps(), False
     shell, region = load
     slots = {"candidates": list(shell.slots), "refused": []}
@@ -140,11 +140,8 @@ def prepare(
     not drive the devices and only the logic is programmed. Raises HetociError; then nothing is
     claimed and nothing of it is left.
     """
-    fabrics = shells.ensure(host, settings, requests, holder)
     keys = [*others, *(endpoint.key for endpoint in endpoints)]
-    placement, files, taken = _claim(
-        host, rootfs, settings, requests, holder, keys, fabrics, domain
-    )
+    placement, files, taken = _claim(Images(host, rootfs, settings), requests, holder, keys, domain)
     held = [facts(fabric) for fabric in placement.chosen.values()]
     held += [endpoint.facts() for endpoint in endpoints]
     try:
@@ -185,21 +182,20 @@ def facts(fabric: Fabric) -> dict[str, Any]:
 
 
 def _claim(
-    host: Host,
-    rootfs: str,
-    settings: Config,
+    images: Images,
     requests: Sequence[AcceleratorRequest],
     holder: Holder,
     others: Sequence[str],
-    fabrics: Sequence[Fabric],
     domain: bool,
 ) -> tuple[Placement, dict[str, Content], list[Claim]]:
     """Place and claim, with the claims `others`, all in one order (rule C2); once more if
-    another container was quicker (rule C3). fabrics: as they have just been seen."""
+    another container was quicker (rule C3). The shell is loaded first, if one has to be."""
+    host = images.host
+    fabrics = shells.ensure(images, requests, holder)
     for last in (False, True):
         if last:
-            fabrics = inventory.fabrics(host, settings.part)
-        placement, files = place(host, rootfs, settings, requests, fabrics, domain=domain)
+            fabrics = inventory.fabrics(host, images.settings.part)
+        placement, files = place(images, requests, fabrics, domain=domain)
         keys = {key for fabric in placement.chosen.values() for key in _keys(host, fabric)}
         try:
             taken = claims.acquire_all(host, list({*keys, *others}), holder)

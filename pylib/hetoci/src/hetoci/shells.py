@@ -13,7 +13,6 @@ import time
 
 from . import backends, claims, fdt, inventory
 from .assign import occupied
-from .bitstream import any_id
 from .errors import BundleError, DeviceBusy, HetociError, PolicyDenied
 from .fabric import REGION, SLOT
 from .host import explain
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from .config import Config
+    from .contents import Images
     from .fabric import Fabric
     from .host import Host
     from .model import Holder
@@ -77,25 +77,26 @@ def read(host: Host, settings: Config) -> list[Shell]:
 
 
 def needed(
-    host: Host,
-    settings: Config,
-    requests: Sequence[AcceleratorRequest],
-    fabrics: Sequence[Fabric],
+    images: Images, requests: Sequence[AcceleratorRequest], fabrics: Sequence[Fabric]
 ) -> tuple[Shell, Fabric] | None:
-    """The shell that has to be loaded for `requests`, and where; None if none has to be, or if
-    none of the operator's would help (then placing gives the reasons).
+    """The shell that has to be loaded for `requests`, by their keys or their bitstreams' headers,
+    and where; None if none has to be, or if none of the operator's would help (then placing gives
+    the reasons).
 
     Raises PolicyDenied if the region cannot be reloaded now.
     """
+    host = images.host
     wanted = [request for request in requests if request.partial]
     slots = [fabric for fabric in fabrics if fabric.kind == SLOT]
-    if not wanted or any(all(any_id(r.shells, f.shell) for r in wanted) for f in slots):
+    fits = images.fits_shell
+    if not wanted or any(all(fits(r, f.name, f.shell, f.part) for r in wanted) for f in slots):
         return None
-    for shell in read(host, settings):
-        if not shell.slots or not all(any_id(request.shells, shell.id) for request in wanted):
-            continue
+    for shell in read(host, images.settings):
         region = _region(host, shell, fabrics)
-        if region is None:
+        if region is None or not any(
+            all(fits(request, slot, shell.id, region.part) for request in wanted)
+            for slot in shell.slots
+        ):
             continue
         reasons = _obstacles(host, region, fabrics)
         if reasons:
@@ -128,22 +129,21 @@ def _region(host: Host, shell: Shell, fabrics: Sequence[Fabric]) -> Fabric | Non
     return next((f for f in fabrics if f.kind == REGION and f.place == place), None)
 
 
-def ensure(
-    host: Host, settings: Config, requests: Sequence[AcceleratorRequest], holder: Holder
-) -> list[Fabric]:
+def ensure(images: Images, requests: Sequence[AcceleratorRequest], holder: Holder) -> list[Fabric]:
     """Load the shell that `requests` need, if the operator has one and it is not there yet;
     the board's regions and slots as they are then.
 
     Raises PolicyDenied or DeviceBusy if the region is in use, FpgaError if it does not load.
     """
+    host, settings = images.host, images.settings
     deadline = time.monotonic() + _PATIENCE
     while True:
         fabrics = inventory.fabrics(host, settings.part)
         try:
-            found = needed(host, settings, requests, fabrics)
+            found = needed(images, requests, fabrics)
             if found is None:
                 return fabrics
-            _load(host, settings, requests, holder, *found)
+            _load(images, requests, holder, *found)
             return inventory.fabrics(host, settings.part)
         except (DeviceBusy, PolicyDenied):
             if time.monotonic() > deadline or not _being_loaded(host, fabrics):
@@ -159,13 +159,13 @@ def _being_loaded(host: Host, fabrics: Sequence[Fabric]) -> bool:
 
 
 def _load(
-    host: Host,
-    settings: Config,
+    images: Images,
     requests: Sequence[AcceleratorRequest],
     holder: Holder,
     shell: Shell,
     region: Fabric,
 ) -> None:
+    host, settings = images.host, images.settings
     backend = backends.load(host, region.backend)
     within = [f for f in inventory.fabrics(host) if f.parent == region.place]
     taken = claims.acquire_all(host, [region.key, *(f.key for f in within)], holder)
@@ -174,7 +174,7 @@ def _load(
         for fabric in now:
             if fabric.holder and fabric.holder.pid == holder.pid:
                 fabric.holder = None
-        if needed(host, settings, requests, now) is None:
+        if needed(images, requests, now) is None:
             return
         if {f.key for f in now if f.parent == region.place} != {f.key for f in within}:
             raise DeviceBusy(f"region {region.name} changed while it was claimed")

@@ -218,10 +218,11 @@ def _devices(
     """The slots that it could get, and the steps until they are ready."""
     if not workload.accelerators:
         return {}, []
-    from .. import accelerate, inventory, shells
+    from .. import accelerate, contents, inventory, shells
 
     fabrics = inventory.fabrics(host, settings.part)
-    load = shells.needed(host, settings, workload.accelerators, fabrics)
+    images = contents.Images(host, _rootfs(bundle), settings)
+    load = shells.needed(images, workload.accelerators, fabrics)
     if load:
         shell, region = load
         slots = {"candidates": list(shell.slots), "refused": []}
@@ -229,10 +230,8 @@ def _devices(
             {"op": "claim", "device": region.name},
             {"op": "load", "device": region.name, "shell": shell.path},
         ]
-    placement, contents = accelerate.place(
-        host, _rootfs(bundle), settings, workload.accelerators, fabrics, domain=True
-    )
-    _equip(host, workload, plan, placement, contents)
+    placement, files = accelerate.place(images, workload.accelerators, fabrics, domain=True)
+    _equip(host, workload, plan, placement, files)
     steps = [s.to_json() for s in placement.steps() if s.op in ("claim", "verify", "prepare")]
     return placement.to_json(), steps
 

@@ -101,6 +101,17 @@ def test_the_virtual_boards_device_has_the_quick_builds_qemu(
 
 
 @needs_lava
+@pytest.mark.parametrize("name", ["zcu102", "kria"])
+def test_real_boards_start_with_uio_told_what_it_serves(
+    tmp_path: Path, site_file: Path, image: Path, name: str
+) -> None:
+    rendered = lava.render(name, str(image), tmp_path / "out", [])
+    lines = rendered.device.read_text().splitlines()
+    (arguments,) = (line for line in lines if "setenv bootargs" in line and "/dev/nfs" in line)
+    assert " uio_pdrv_genirq.of_id=generic-uio " in arguments
+
+
+@needs_lava
 def test_a_job_that_lava_refuses_is_named_with_path_and_reason(
     tmp_path: Path, board_folder: Path
 ) -> None:

@@ -43,7 +43,8 @@ check: ## Lints and types.
 
 unit:  ## Tests that need no board.
 	@python=$(PYTHON)
-	"$$python" -m pytest -q -n auto --dist loadfile --hypothesis-profile=ci pylib recipes
+	"$$python" -m pytest -q -n auto --dist loadfile --hypothesis-profile=ci \
+		$${HETOCI_WITH_LAVA:+--no-skips} pylib recipes
 
 check-layer: ## Lint and parse the Yocto layer, resolve the kas files, try kernel options and trees.
 	@python=$(PYTHON)

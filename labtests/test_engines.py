@@ -112,9 +112,7 @@ def test_a_linux_image_is_a_domain_with_its_engines_address(
     assert done.status == 0, done.out
     until(with_network.log, "hello from Linux .*guest")
     (container,) = json.loads(board.check("hetoci ps --json"))
-    # Docker tells no runtime what it calls a container.
-    known = "" if isinstance(with_network, Docker) else NAME
-    assert container["name"].rpartition("/")[2] == known
+    assert container["name"].rpartition("/")[2] == NAME
     space = f"nsenter -t {container['pid']} -n ip -4 -o address show dev eth0"
     found = re.search(r"inet ([0-9.]+)/", board.check(space))
     assert found

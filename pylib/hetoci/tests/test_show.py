@@ -3,13 +3,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from hetoci import state
 from hetoci.host import Host
 from hetoci.verbs import show
 
@@ -53,3 +57,30 @@ def test_the_names_that_kubernetes_gives_are_in_annotations() -> None:
     names = {"io.kubernetes.cri.sandbox-name": "pod", "io.kubernetes.cri.container-name": "web"}
     assert show._engines_name(names) == "pod/web"
     assert show._engines_name({}) == ""
+
+
+@pytest.mark.parametrize(
+    ("mounts", "name"),
+    [
+        ([{"source": "/docker/containers/c1/resolv.conf"}], "web"),
+        ([{"type": "proc"}, {"source": "/docker/containers/another/resolv.conf"}], "web"),
+        ([{"source": "/pods/c1/resolv.conf"}], ""),
+        ([{"source": "/docker/containers/c1/resolv.conf/"}, 1], ""),
+        (None, ""),
+    ],
+)
+def test_dockers_name_is_in_its_note_beside_what_it_mounts(
+    tmp_path: Path, mounts: Any, name: str
+) -> None:
+    note = tmp_path / "docker/containers/c1/config.v2.json"
+    for file, content in (
+        (note, {"ID": "c1", "Name": "/web"}),
+        (tmp_path / "bundle/config.json", {"mounts": mounts}),
+    ):
+        file.parent.mkdir(parents=True)
+        file.write_text(json.dumps(content))
+    host = Host(os.fspath(tmp_path))
+    record = state.Record(host, "/record", {"id": "c1", "bundle": "/bundle"})
+    assert show._dockers_name(host, record) == name
+    note.write_text("[]")
+    assert show._dockers_name(host, record) == ""

@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import sys
 
-from .. import assign, bundle, config, delegate, inventory, state, verbs
+from .. import assign, bundle, config, delegate, fastjson, inventory, state, verbs
 from ..errors import DelegateError, UsageError
 from ..fabric import REGION
 
@@ -187,15 +187,45 @@ def _monitors_name(host: Host, pid: int) -> str:
     return words[given[0] + 1] if given else ""
 
 
+def _dockers_name(host: Host, record: state.Record) -> str:
+    """The name in Docker's note on the container; "" if there is none.
+
+    Docker tells runtimes no name. Its note lies in a folder of the container's, among those of all
+    others, and files of one of them are mounted into the container: with --network container:X
+    those of X. (moby, container/container.go: Container.Name, ResolvConfPath, CheckpointTo)
+    """
+    mounts = _object(host, f"{record.data['bundle']}/config.json").get("mounts")
+    for mount in mounts if isinstance(mounts, list) else ():
+        source = str(mount.get("source")) if isinstance(mount, dict) else ""
+        folders, _, rest = source.rpartition("/resolv.conf")
+        if folders and not rest:
+            note = f"{folders.rpartition('/')[0]}/{record.id}/config.v2.json"
+            return str(_object(host, note).get("Name") or "").removeprefix("/")
+    return ""
+
+
+def _object(host: Host, path: str) -> dict[str, Any]:
+    """The JSON object in a file; {} for anything else."""
+    try:
+        found = fastjson.loads(host.text(path, bundle.CONFIG_LIMIT) or "")
+    except ValueError:
+        found = {}
+    return found if isinstance(found, dict) else {}
+
+
 def _container(host: Host, record: state.Record) -> dict[str, Any]:
     kind = verbs.load(record.kind)
     found = record.state(kind.status(host, record))
-    name = _engines_name(record.data["annotations"])
+    name = (
+        _engines_name(record.data["annotations"])
+        or _monitors_name(host, found["pid"])
+        or _dockers_name(host, record)
+    )
     return {
         **found,
         "kind": record.kind,
         "root": record.data["root"],
-        "name": name or _monitors_name(host, found["pid"]),
+        "name": name,
         **kind.hardware(record),
     }
 

@@ -273,7 +273,7 @@ def sweep(board: Board) -> str:
         board.run(f"echo stop > {CORE}/state")
     held = [device for device in board.devices() if device.get("holder")]
     if held:
-        # What containerd has lost it looks for when it starts: the next test is not to pay for this.
+        # What containerd has lost it looks for when it starts: the next test is not to pay for it.
         board.run("systemctl restart containerd; hetoci reap", 60)
         board.until("ctr version", "Server:", 60)
     return ", ".join([*faults, *(f"a claim {device}" for device in held)])

@@ -10,7 +10,6 @@ from __future__ import annotations
 import time
 
 from . import assign, backends, claims, contents, designs, inventory, shells
-from .contents import Images
 from .devicetree import ReadOnce
 from .errors import (
     BackendTimeout,
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
     from .assign import Placement
     from .claims import Claim
     from .config import Config
-    from .contents import Content
+    from .contents import Content, Images
     from .designs import DesignNode
     from .endpoints import Found
     from .fabric import Fabric
@@ -98,17 +97,25 @@ def place(
 
 
 def plan(
-    host: Host, rootfs: str, settings: Config, requests: Sequence[AcceleratorRequest]
+    host: Host,
+    rootfs: str,
+    settings: Config,
+    requests: Sequence[AcceleratorRequest],
+    *,
+    accept: Callable[[Placement, dict[str, Content]], None] | None = None,
+    domain: bool = False,
 ) -> tuple[dict[str, Any], list[Step], bool]:
     """What each of `requests` can get, the steps of `prepare`, and whether these end with the
-    load of a shell. Changes nothing; raises as `place`."""
+    load of a shell. Changes nothing; raises as `place`. accept, domain: as in `prepare`."""
     if not requests:
         return {}, [], False
     fabrics = inventory.fabrics(host, settings.part)
-    images = Images(host, rootfs, settings)
+    images = contents.Images(host, rootfs, settings)
     load = shells.needed(images, requests, fabrics)
     if load is None:
-        placement, _ = place(images, requests, fabrics, thorough=True)
+        placement, files = place(images, requests, fabrics, domain=domain, thorough=not domain)
+        if accept:
+            accept(placement, files)
         return placement.to_json(), placement.steps(), False
     shell, region = load
     slots = {"candidates": list(shell.slots), "refused": []}
@@ -141,7 +148,9 @@ def prepare(
     claimed and nothing of it is left.
     """
     keys = [*others, *(endpoint.key for endpoint in endpoints)]
-    placement, files, taken = _claim(Images(host, rootfs, settings), requests, holder, keys, domain)
+    placement, files, taken = _claim(
+        contents.Images(host, rootfs, settings), requests, holder, keys, domain
+    )
     held = [facts(fabric) for fabric in placement.chosen.values()]
     held += [endpoint.facts() for endpoint in endpoints]
     try:

@@ -131,9 +131,6 @@ def _claim(
         return claimed
     from .. import accelerate
 
-    def accept(placement: Placement, contents: dict[str, Content]) -> None:
-        _equip(host, workload, plan, placement, contents)
-
     plan.accelerators, claimed = accelerate.prepare(
         host,
         _rootfs(bundle),
@@ -142,7 +139,7 @@ def _claim(
         me,
         note,
         others=keys,
-        accept=accept,
+        accept=lambda placement, files: _equip(host, workload, plan, placement, files),
         domain=True,
     )
     for accelerator in plan.accelerators:
@@ -218,22 +215,18 @@ def _devices(
     """The slots that it could get, and the steps until they are ready."""
     if not workload.accelerators:
         return {}, []
-    from .. import accelerate, contents, inventory, shells
+    from .. import accelerate
 
-    fabrics = inventory.fabrics(host, settings.part)
-    images = contents.Images(host, _rootfs(bundle), settings)
-    load = shells.needed(images, workload.accelerators, fabrics)
-    if load:
-        shell, region = load
-        slots = {"candidates": list(shell.slots), "refused": []}
-        return {a.name: slots for a in workload.accelerators}, [
-            {"op": "claim", "device": region.name},
-            {"op": "load", "device": region.name, "shell": shell.path},
-        ]
-    placement, files = accelerate.place(images, workload.accelerators, fabrics, domain=True)
-    _equip(host, workload, plan, placement, files)
-    steps = [s.to_json() for s in placement.steps() if s.op in ("claim", "verify", "prepare")]
-    return placement.to_json(), steps
+    devices, steps, _ = accelerate.plan(
+        host,
+        _rootfs(bundle),
+        settings,
+        workload.accelerators,
+        accept=lambda placement, files: _equip(host, workload, plan, placement, files),
+        domain=True,
+    )
+    ours = ("claim", "load", "verify", "prepare")  # the rest is the domain's
+    return devices, [step.to_json() for step in steps if step.op in ours]
 
 
 def _words(step: dict[str, Any]) -> str:

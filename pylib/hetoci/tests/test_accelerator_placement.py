@@ -329,10 +329,11 @@ def test_a_shell_that_somebody_else_loaded_is_not_replaced(pl: PlBoard) -> None:
     assert pl.fpga.loads == []
 
 
-def other_shell_image() -> dict[str, bytes]:
-    return {
-        **image(),
-        "/accelerator/sha256-slot0.bit.bin": make.bitstream(0, shell=0x12345678),
+def other_shell_image(slots: int = 1) -> dict[str, bytes]:
+    """An image whose bitstreams for the first slots are for another shell."""
+    return image() | {
+        f"/accelerator/sha256-slot{slot}.bit.bin": make.bitstream(slot, shell=0x12345678)
+        for slot in range(slots)
     }
 
 
@@ -355,14 +356,7 @@ def test_a_shell_of_ours_is_replaced_when_no_slot_has_a_holder(bare_pl: PlBoard)
 def test_headers_choose_the_shell_where_no_key_does(bare_pl: PlBoard) -> None:
     pl = bare_pl
     pl.settings(f"shells = {shell_file(pl)} {shell_file(pl, 0x12345678)}\n")
-    files = {
-        **image(),
-        **{
-            f"/accelerator/sha256-slot{slot}.bit.bin": make.bitstream(slot, shell=0x12345678)
-            for slot in range(make.SLOTS)
-        },
-    }
-    other = pl.accelerator(files=files)
+    other = pl.accelerator(files=other_shell_image(make.SLOTS))
     load = {"op": "load", "device": "fpga-region", "shell": "/etc/hetoci/12345678.dtbo"}
     assert load in pl.ok("plan", "--json", other).json()["steps"]
     assert pl.create("c", other).code == 0

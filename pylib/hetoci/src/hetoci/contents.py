@@ -7,7 +7,7 @@ from . import assign, bitstream, digest, overlay
 from .bundle import exists_inside, read_inside
 from .devicetree import LiveTree
 from .errors import BundleError
-from .fabric import SLOT, Fabric, Programming
+from .fabric import Programming
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from .bitstream import Header
     from .config import Config
+    from .fabric import Fabric
     from .host import Host
     from .workloads import AcceleratorRequest
 
@@ -86,20 +87,18 @@ class Images:
         """As `bitstream`, for an overlay."""
         return self._read(path, OVERLAY_LIMIT)
 
-    def fits_shell(self, request: AcceleratorRequest, slot: str, shell: str, part: str) -> bool:
+    def fits_shell(self, request: AcceleratorRequest, slot: Fabric) -> bool:
         """False if keys, or else the header of the bitstream for `slot`, want another shell than
-        `shell`; what else there is to say, `check` says."""
-        if request.shells or not shell:
-            return bitstream.any_id(request.shells, shell)
-        there = Fabric("", "", SLOT, slot, "")
-        there.shell, there.part = shell, part
-        path = assign.expand(request.bitstream, there) or ""
+        it has; what else there is to say, `check` says."""
+        if request.shells or not slot.shell:
+            return bitstream.any_id(request.shells, slot.shell)
+        path = assign.expand(request.bitstream, slot) or ""
         try:
             file = self.bitstream(path) if path and self.has(path) else None
         except BundleError:
             return True
         wanted = file.header.shell if file and file.header else ""
-        return not wanted or bitstream.same_id(wanted, shell)
+        return not wanted or bitstream.same_id(wanted, slot.shell)
 
     def _read(self, path: str, limit: int) -> File | None:
         if not path or path in self._missing:

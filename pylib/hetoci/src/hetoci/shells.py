@@ -14,16 +14,15 @@ import time
 from . import backends, claims, fdt, inventory
 from .assign import occupied
 from .errors import BundleError, DeviceBusy, HetociError, PolicyDenied
-from .fabric import REGION, SLOT
+from .fabric import REGION, SLOT, Fabric
 from .host import explain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from .config import Config
     from .contents import Images
-    from .fabric import Fabric
     from .host import Host
     from .model import Holder
     from .workloads import AcceleratorRequest
@@ -60,6 +59,13 @@ class Shell:
             if "fpga-region" in fdt.strings(node.properties.get("compatible", b""))
         )
 
+    def slots_in(self, region: Fabric) -> list[Fabric]:
+        """Its slots, as far as they are known before it is in `region`."""
+        found = [Fabric(region.backend, "", SLOT, name, "") for name in self.slots]
+        for slot in found:
+            slot.shell, slot.part = self.id, region.part
+        return found
+
 
 def read(host: Host, settings: Config) -> list[Shell]:
     """The operator's shells. Raises BundleError naming a file that cannot be used."""
@@ -87,16 +93,15 @@ def needed(
     """
     host = images.host
     wanted = [request for request in requests if request.partial]
-    slots = [fabric for fabric in fabrics if fabric.kind == SLOT]
-    fits = images.fits_shell
-    if not wanted or any(all(fits(r, f.name, f.shell, f.part) for r in wanted) for f in slots):
+
+    def serve(slots: Iterable[Fabric]) -> bool:
+        return any(all(images.fits_shell(request, slot) for request in wanted) for slot in slots)
+
+    if not wanted or serve(fabric for fabric in fabrics if fabric.kind == SLOT):
         return None
     for shell in read(host, images.settings):
         region = _region(host, shell, fabrics)
-        if region is None or not any(
-            all(fits(request, slot, shell.id, region.part) for request in wanted)
-            for slot in shell.slots
-        ):
+        if region is None or not serve(shell.slots_in(region)):
             continue
         reasons = _obstacles(host, region, fabrics)
         if reasons:

@@ -55,6 +55,15 @@ def _scanner(unique: bool) -> Callable[[str, int], tuple[Any, int]] | None:
     return make_scanner(context)
 
 
+def as_object(data: bytes) -> dict[str, Any]:
+    """The JSON object that `data` is; {} for anything else."""
+    try:
+        found = loads(data.decode())
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
 def loads(text: str, *, unique: bool = False) -> Any:
     """Parse one JSON document (RFC 8259; NaN and Infinity are refused).
 

@@ -235,11 +235,7 @@ def _container_pid(host: Host, line: CommandLine, record: Record) -> int:
 def _delegates_state(host: Host, record: Record) -> dict[str, Any]:
     """What the delegate says of the container; {} if it knows none."""
     code, text = delegate.ask(host, [*_root(record), "state", record.id])
-    try:
-        found = fastjson.loads(text.decode()) if code == 0 else {}
-    except ValueError:
-        found = {}
-    return found if isinstance(found, dict) else {}
+    return fastjson.as_object(text) if code == 0 else {}
 
 
 def _root(record: Record) -> list[str]:

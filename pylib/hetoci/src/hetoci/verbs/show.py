@@ -194,23 +194,16 @@ def _dockers_name(host: Host, record: state.Record) -> str:
     others, and files of one of them are mounted into the container: with --network container:X
     those of X. (moby, container/container.go: Container.Name, ResolvConfPath, CheckpointTo)
     """
-    mounts = _object(host, f"{record.data['bundle']}/config.json").get("mounts")
+    config = host.read_or_none(f"{record.data['bundle']}/config.json")
+    mounts = fastjson.as_object(config or b"").get("mounts")
     for mount in mounts if isinstance(mounts, list) else ():
         source = str(mount.get("source")) if isinstance(mount, dict) else ""
         folders, _, rest = source.rpartition("/resolv.conf")
         if folders and not rest:
-            note = f"{folders.rpartition('/')[0]}/{record.id}/config.v2.json"
-            return str(_object(host, note).get("Name") or "").removeprefix("/")
+            path = f"{folders.rpartition('/')[0]}/{record.id}/config.v2.json"
+            note = fastjson.as_object(host.read_or_none(path) or b"")
+            return str(note.get("Name") or "").removeprefix("/")
     return ""
-
-
-def _object(host: Host, path: str) -> dict[str, Any]:
-    """The JSON object in a file; {} for anything else."""
-    try:
-        found = fastjson.loads(host.text(path, bundle.CONFIG_LIMIT) or "")
-    except ValueError:
-        found = {}
-    return found if isinstance(found, dict) else {}
 
 
 def _container(host: Host, record: state.Record) -> dict[str, Any]:

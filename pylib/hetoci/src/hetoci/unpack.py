@@ -82,7 +82,7 @@ def _remove_abandoned(host: Host) -> None:
             ours = os.lstat(path).st_uid == os.geteuid()
         except OSError:
             continue
-        if ours and host.start_time(int(pid)) != rest.partition("-")[0]:
+        if ours and not host.alive(int(pid), rest.partition("-")[0]):
             shutil.rmtree(path, ignore_errors=True)
 
 

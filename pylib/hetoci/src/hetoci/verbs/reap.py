@@ -113,8 +113,11 @@ def _free_others(host: Host, kinds: Container[str], done: list[str], failures: l
     """Regions, slots and endpoints with something of ours in them that nobody holds."""
     from .. import backends
 
-    names = [*(backends.fabric_names(host) if FABRICS in kinds else ())]
-    names += backends.OTHERS if ENDPOINTS in kinds else ()
+    names: list[str] = []
+    if FABRICS in kinds:
+        names += backends.fabric_names(host)
+    if ENDPOINTS in kinds:
+        names += backends.OTHERS
     for name in names:
         try:
             backend = backends.load(host, name)

@@ -14,7 +14,7 @@ import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -70,16 +70,10 @@ class Kernels(FakeStore):
         super().__init__()
         self.spaces = spaces
 
-    def add_device(
-        self,
-        domain: int,
-        back: str,
-        backs: Mapping[str, str],
-        front: str,
-        fronts: Mapping[str, str],
-    ) -> None:
-        super().add_device(domain, back, backs, front, fronts)
+    def add_device(self, domain: int, *ends: Any) -> None:
+        super().add_device(domain, *ends)
         if self.spaces:
+            back, _, front, fronts = ends
             assert back.startswith(f"{xen.VIFS}/{domain}/")
             number, mac = front.rpartition("/")[2], fronts["mac"]
             pids = {name: process.pid for name, process in self.spaces.processes.items()}

@@ -12,6 +12,7 @@ import os
 import signal
 import tarfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -247,7 +248,8 @@ def test_links_in_a_layouts_directory_lead_nowhere_else(place: Place) -> None:
         pass
 
 
-def planning(board: Board) -> Any:
+@pytest.fixture
+def planning(board: Board) -> Iterator[Any]:
     """`plan` of an image that takes a while, once it has begun to unpack it."""
     Layout(board.root / "image", layer(entry("x.elf", ELF)))
     blob = max((board.root / "image/blobs/sha256").iterdir(), key=lambda p: p.stat().st_size)
@@ -257,25 +259,29 @@ def planning(board: Board) -> Any:
             tar.addfile(tarfile.TarInfo(f"{number}"))
     blob.write_bytes(data.getvalue())
     process = board.start_hetoci("plan", "/image")
-    until(lambda: list((board.root / "tmp").glob("hetoci-plan-*/contents/1")))
-    return process
+    try:
+        until(lambda: list((board.root / "tmp").glob("hetoci-plan-*/contents/1")))
+        yield process
+    finally:
+        process.kill()
+        process.wait()
 
 
-def test_a_plan_that_is_told_to_end_removes_its_folder(board: Board) -> None:
-    process = planning(board)
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(20) == 128 + signal.SIGTERM
+def test_a_plan_that_is_told_to_end_removes_its_folder(board: Board, planning: Any) -> None:
+    planning.send_signal(signal.SIGTERM)
+    assert planning.wait(20) == 128 + signal.SIGTERM
     assert list((board.root / "tmp").iterdir()) == []
 
 
-def test_the_folder_of_a_plan_that_was_killed_is_removed_by_the_next_one(board: Board) -> None:
+def test_the_folder_of_a_plan_that_was_killed_is_removed_by_the_next_one(
+    board: Board, planning: Any
+) -> None:
     Layout(board.root / "small", SOUND)
-    process = planning(board)
     (board.root / "tmp/hetoci-plan-of-another-kind").touch()
     assert "hetoci-plan" not in board.hetoci("plan", "/small").err
     (living,) = (board.root / "tmp").glob("hetoci-plan-*/contents/1")
-    process.kill()
-    process.wait(20)
+    planning.kill()
+    planning.wait(20)
     assert living.exists()
     board.hetoci("plan", "/small")
     assert [p.name for p in (board.root / "tmp").iterdir()] == ["hetoci-plan-of-another-kind"]

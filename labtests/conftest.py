@@ -99,6 +99,10 @@ class Board:
             assert time.monotonic() < deadline, f"{command} never matched {pattern}: {done.out}"
             time.sleep(0.3)
 
+    def start_containerd(self) -> None:
+        """Start containerd, if it does not run, and wait until it answers."""
+        self.until("systemctl start containerd; ctr version", "Server:", 60)
+
     def put(self, local: str, remote: str) -> None:
         """Copy a file to the board."""
         self._ssh.put(local, remote)
@@ -274,8 +278,9 @@ def sweep(board: Board) -> str:
     held = [device for device in board.devices() if device.get("holder")]
     if held:
         # What containerd has lost it looks for when it starts: the next test is not to pay for it.
-        board.run("systemctl restart containerd; hetoci reap", 60)
-        board.until("ctr version", "Server:", 60)
+        board.check("systemctl stop containerd")
+        board.start_containerd()
+        board.check("hetoci reap")
     return ", ".join([*faults, *(f"a claim {device}" for device in held)])
 
 

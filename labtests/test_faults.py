@@ -107,7 +107,7 @@ def test_containerd_killed_and_back_again(clean_board: Board) -> None:
     board = clean_board
     started(board, "fw")
     board.check(f"{KILL_CONTAINERD}; systemctl reset-failed containerd || true")
-    board.until("systemctl start containerd; ctr version", "Server:", 60)
+    board.start_containerd()
     board.until("ctr task ls", r"fw +\d+ +RUNNING")
     assert board.core_state() == "running"
     board.check("ctr task kill -s SIGKILL fw")
@@ -119,6 +119,6 @@ def test_containerd_and_the_shim_killed(clean_board: Board) -> None:
     board = clean_board
     started(board, "fw")
     board.check(f"{KILL_SHIM}; {KILL_CONTAINERD}")
-    board.until("systemctl start containerd; ctr version", "Server:", 60)
+    board.start_containerd()
     board.until("hetoci reap; cat /sys/class/remoteproc/remoteproc0/state", "^offline$")
     until_free(board)
